@@ -1,0 +1,1 @@
+"""Interactive segmentation of medical images in napari, for research use."""

@@ -1,0 +1,58 @@
+"""Models by name, or by the folder of a fine-tuned one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.segmenters.base import Segmenter
+
+Loader = Callable[[Path | None, str], Segmenter]
+
+
+def _load_compact(folder: Path | None, device: str) -> Segmenter:
+    # Imported here because torch takes seconds to import and listing models must not wait for it.
+    from napari_medsam.engine.segmenters.compact import CompactSegmenter
+
+    return CompactSegmenter(folder, device=device)
+
+
+_FAMILIES: dict[str, Loader] = {"compact": _load_compact}
+
+
+def segmenter_names() -> list[str]:
+    """Registered names, the default first."""
+    return list(_FAMILIES)
+
+
+def load_segmenter(model: str | Path, device: str = "auto") -> Segmenter:
+    """Load a model.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path
+        A registered name, or a folder with ``model.json`` (its key ``family`` is a registered name) and weights.
+    device : str
+        Torch device, or ``"auto"`` for a GPU where there is one.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model or its weights do not fit.
+    """
+    loader = _FAMILIES.get(str(model))
+    if loader is not None:
+        return loader(None, device)
+    folder = Path(model)
+    card = folder / "model.json"
+    if not card.is_file():
+        known = ", ".join(_FAMILIES)
+        raise WeightsError(f"There is no model {str(model)!r}: name one of {known}, or a folder with a model.json.")
+    try:
+        family = json.loads(card.read_text(encoding="utf-8"))["family"]
+        loader = _FAMILIES[family]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{card} does not name a model family this version knows.") from error
+    return loader(folder, device)
