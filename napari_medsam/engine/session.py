@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from psygnal import Signal
 
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError, SaveError
-from napari_medsam.engine.history import Change, Command, Document
-from napari_medsam.engine.journal import Journal, now
+from napari_medsam.engine.history import Command, Document
+from napari_medsam.engine.journal import Journal
+from napari_medsam.engine.label_map import LARGEST_ID, compose_labels
+from napari_medsam.engine.ledger import Ledger
 from napari_medsam.engine.objects import Colour, HandEdit, Overlap, SegmentedObject, Step, colour_for
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.recorder import Recorder
-from napari_medsam.engine.recovery import Given, check_image, find_image, retell, still_pending
+from napari_medsam.engine.recovery import check_image, find_image, retell
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
-
-LARGEST_ID = int(np.iinfo(np.uint16).max)
-
-_Event = Callable[[], None]
 
 
 class Session:
@@ -55,41 +49,34 @@ class Session:
     journal : pathlib.Path, optional
         File to write; see `napari_medsam.engine.journals.new_journal`. Without it nothing survives a crash.
 
+    Attributes
+    ----------
+    edited : psygnal.SignalInstance
+        ``(object_id, lower, upper)``: labels in this box ``[lower, upper)`` changed. Emitted, like all, from the
+        thread that made the change.
+    objects_changed : psygnal.SignalInstance
+        Objects were added or removed, or a name or colour changed.
+    prompts_changed : psygnal.SignalInstance
+        ``(object_id)``: its prompts changed, pending or not.
+    history_changed : psygnal.SignalInstance
+        What undo and redo would do changed.
+    journal_failed : psygnal.SignalInstance
+        One sentence: from now on the session is in memory only.
+    overlap : Overlap
+        Who gives way where a new mask meets another object; `Overlap.KEEP` at first.
+    notes : tuple of str
+        After `recover`: a sentence for whatever is not as it was.
+
     Raises
     ------
     JournalError
         If there is such a file already.
     """
 
-    edited = Signal(int, tuple, tuple)
-    """``(object_id, lower, upper)``: labels in this box changed. Emitted, like all, from the thread that did it."""
-    objects_changed = Signal()
-    """Objects were added or removed, or a name or colour changed."""
-    prompts_changed = Signal(int)
-    """``(object_id)``: its prompts changed, pending or not."""
-    history_changed = Signal()
-    """What undo and redo would do changed."""
-    journal_failed = Signal(str)
-    """One sentence: from now on the session is in memory only."""
-
     def __init__(self, volume: Volume, segmenter: Segmenter, journal: Path | None = None) -> None:
         if journal is not None and journal.exists():
             raise JournalError(f"There is a journal {journal} already: recover it, or choose another name.")
-        self.volume = volume
-        self.segmenter = segmenter
-        self.overlap = Overlap.KEEP
-        self.journal = journal
-        self.notes: tuple[str, ...] = ()
-        self.journal_error: str | None = None
-        self._predictor = Predictor(segmenter, volume)
-        self._recorder = Recorder(journal, volume, segmenter.info)
-        self._document = Document()
-        self._pending: dict[str, Given] = {}
-        self._closed = False
-        # Two locks: `_writing` puts changes in one order, in memory and in the journal, and is held while the disk
-        # writes; `_lock` guards memory for an instant, so that whoever only looks or clicks never waits for a disk.
-        self._writing = threading.RLock()
-        self._lock = threading.Lock()
+        self._start(volume, segmenter, journal, Ledger(Recorder(journal, volume, segmenter.info)))
 
     @classmethod
     def recover(cls, journal: Path, volume: Volume | None = None, segmenter: Segmenter | None = None) -> Session:
@@ -126,34 +113,27 @@ class Session:
                 check_image(header, volume)
             written = [r["model"] for r in contents.records if r["type"] in ("session", "opened")][-1]
             segmenter = segmenter or load_segmenter(written["name"])
-            session = cls(volume, segmenter)
         except BaseException:
             opened.close()
             raise
-        notes = []
+        session = cls.__new__(cls)
+        ledger = Ledger(Recorder(journal, volume, segmenter.info, opened), told)
+        session._start(volume, segmenter, journal, ledger)
+        session.overlap = told.overlap
         if tail is not None:
-            notes.append(
-                f"The end of the journal was damaged; everything before it is here, the rest was put into {tail}."
+            session.notes += (
+                f"The end of the journal was damaged: everything before it is here, the rest was put into {tail}.",
             )
         if written["weights_hash"] != segmenter.info.weights_hash:
-            notes.append(
-                "The model is not the one that worked on this session before: new predictions may differ in kind."
-            )
-        session.notes = tuple(notes)
-        session.journal = journal
-        session.overlap = told.overlap
-        session._document = told.document
-        session._pending = told.pending
-        session._recorder = Recorder(journal, volume, segmenter.info, opened)
-        with session._changing() as events:
-            session._flush(events)
+            session.notes += ("The model is not the one that worked on this session before: its answers may differ.",)
+        with ledger.changing() as events:
+            ledger.flush(events)
         return session
 
     @property
     def objects(self) -> tuple[SegmentedObject, ...]:
         """The objects as they are now, by id."""
-        with self._lock:
-            objects, given = self._document.objects, tuple(self._pending.values())
+        objects, given = self._ledger.snapshot()
         pending: dict[int, tuple[Prompt, ...]] = {}
         for entry in given:
             pending[entry.object_id] = (*pending.get(entry.object_id, ()), entry.prompt)
@@ -168,7 +148,12 @@ class Session:
 
     def mask(self, object_id: int) -> Region:
         """The mask of an object. Raises `MedSamError` if there is none of this id."""
-        return self._find(object_id).mask
+        return self._ledger.find(object_id).mask
+
+    @property
+    def journal_error(self) -> str | None:
+        """The sentence of `journal_failed` while the journal cannot be written, else None."""
+        return self._ledger.journal_error
 
     @property
     def history(self) -> tuple[Command, ...]:
@@ -178,7 +163,7 @@ class Session:
     @property
     def can_undo(self) -> bool:
         """Whether `undo` would do something."""
-        return bool(self._document.done or self._pending)
+        return bool(self._document.done or self._ledger.snapshot()[1])
 
     @property
     def can_redo(self) -> bool:
@@ -193,43 +178,34 @@ class Session:
         numpy.ndarray
             uint16 ``(z, y, x)``, 0 where there is no object; where objects overlap, the one with the largest id.
         """
-        lower = lower or (0, 0, 0)
-        upper = upper or self.volume.shape
-        out = np.zeros([max(u - low, 0) for low, u in zip(lower, upper, strict=True)], dtype=np.uint16)
-        for item in self._document.objects.values():
-            low = np.maximum(lower, item.mask.lower)
-            high = np.minimum(upper, item.mask.upper)
-            if np.all(high > low):
-                target = out[tuple(slice(a - o, b - o) for a, b, o in zip(low, high, lower, strict=True))]
-                inside = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, item.mask.lower, strict=True))
-                target[item.mask.voxels[inside]] = item.id
-        return out
+        objects, _ = self._ledger.snapshot()
+        return compose_labels(objects.values(), lower or (0, 0, 0), upper or self.volume.shape)
 
     def add_object(self, name: str | None = None, colour: Colour | None = None) -> SegmentedObject:
         """A new, empty object; by default named by its number, in the next colour of a colour-blind-safe palette."""
-        with self._changing() as events:
+        with self._ledger.changing() as events:
             id_ = self._document.next_id
             if id_ > LARGEST_ID:
                 raise MedSamError(f"A session holds at most {LARGEST_ID} objects: save this one and start another.")
             new = SegmentedObject(id_, name or f"Object {id_}", colour or colour_for(id_))
-            self._do("add", {id_: new}, events)
+            self._ledger.do("add", {id_: new}, events)
         return new
 
     def remove_object(self, object_id: int) -> None:
         """Remove an object with its mask and prompts. Raises `MedSamError` if there is none of this id."""
-        with self._changing() as events:
-            self._find(object_id)
-            self._do("remove", {object_id: None}, events)
+        with self._ledger.changing() as events:
+            self._ledger.find(object_id)
+            self._ledger.do("remove", {object_id: None}, events)
 
     def rename(self, object_id: int, name: str) -> None:
         """Give an object another name. Raises `MedSamError` if there is none of this id."""
-        with self._changing() as events:
-            self._do("describe", {object_id: replace(self._find(object_id), name=name)}, events)
+        with self._ledger.changing() as events:
+            self._ledger.do("describe", {object_id: replace(self._ledger.find(object_id), name=name)}, events)
 
     def recolour(self, object_id: int, colour: Colour) -> None:
         """Give an object another colour. Raises `MedSamError` if there is none of this id."""
-        with self._changing() as events:
-            self._do("describe", {object_id: replace(self._find(object_id), colour=colour)}, events)
+        with self._ledger.changing() as events:
+            self._ledger.do("describe", {object_id: replace(self._ledger.find(object_id), colour=colour)}, events)
 
     def edit(self, object_id: int, mask: Region) -> Edit:
         """Replace the mask of an object by hand; `overlap` decides where it meets others.
@@ -242,14 +218,14 @@ class Session:
         lower, upper = np.maximum(mask.lower, 0), np.minimum(mask.upper, self.volume.shape)
         if np.any(lower != mask.lower) or np.any(upper != mask.upper):
             mask = Region.of(mask.full(self.volume.shape))
-        with self._changing() as events:
-            old = self._find(object_id)
+        with self._ledger.changing() as events:
+            old = self._ledger.find(object_id)
             masks = settle(self._document.objects, object_id, mask, old.mask, self.overlap)
             edit = Edit.between(old.mask, masks[object_id])
             if not edit and len(masks) == 1:
                 return edit
             step = HandEdit(self._document.next_number, edit.to_json())
-            self._do(
+            self._ledger.do(
                 "edit", self._with_masks(masks, object_id, (*old.steps, step)), events, {"overlap": self.overlap.value}
             )
         return edit
@@ -294,14 +270,7 @@ class Session:
         if object_id is None:
             objects = self._document.objects
             object_id = max(objects) if objects else self.add_object().id
-        with self._lock:
-            self._find(object_id)
-            given = {p.id for item in self._document.objects.values() for p in item.prompts} | self._pending.keys()
-            if prompt.id in given:
-                raise PromptError("This prompt was given already.")
-            self._pending[prompt.id] = Given(object_id, prompt, now())
-        self.prompts_changed.emit(object_id)
-        self.history_changed.emit()
+        self._ledger.give(prompt, object_id)
         return object_id
 
     def predict(self, object_id: int, task: Task | None = None) -> Edit:
@@ -326,34 +295,34 @@ class Session:
         task = task or Task()
         while True:
             task.check()
-            with self._changing() as events:
+            with self._ledger.changing() as events:
                 old = self._document.objects.get(object_id)
-                given = [entry for entry in self._pending_entries() if entry.object_id == object_id]
+                given = [entry for entry in self._ledger.snapshot()[1] if entry.object_id == object_id]
                 if old is None or not given:
                     return Edit.nothing()
-                self._record_given(given)
-                self._flush(events)
+                self._ledger.write_down(given, events)
             new = tuple(entry.prompt for entry in given)
             try:
                 prediction = self._predictor.answer((*old.prompts, *new), old.mask, task)
             except PromptError:
-                with self._changing() as events:
-                    self._drop(new[-1].id, events)
+                with self._ledger.changing() as events:
+                    self._ledger.drop(new[-1].id, events)
                 raise
             task.check()
-            with self._changing() as events:
+            with self._ledger.changing() as events:
                 current = self._document.objects.get(object_id)
-                pending = self._pending
+                waiting = {entry.prompt.id for entry in self._ledger.snapshot()[1]}
                 is_fresh = current is not None and current.mask is old.mask and current.steps == old.steps
-                if not is_fresh or any(prompt.id not in pending for prompt in new):
+                if not is_fresh or not waiting.issuperset(prompt.id for prompt in new):
                     continue
-                masks = settle(self._document.objects, object_id, prediction.region, old.mask, self.overlap)
+                overlap = self.overlap
+                masks = settle(self._document.objects, object_id, prediction.region, old.mask, overlap)
                 details = {
-                    "overlap": self.overlap.value,
+                    "overlap": overlap.value,
                     "confidence": None if math.isnan(prediction.confidence) else prediction.confidence,
                     "seconds": dict(prediction.seconds),
                 }
-                self._do("predict", self._with_masks(masks, object_id, (*old.steps, new)), events, details)
+                self._ledger.do("predict", self._with_masks(masks, object_id, (*old.steps, new)), events, details)
                 return Edit.between(old.mask, masks[object_id])
 
     def remove_prompt(self, prompt_id: str, task: Task | None = None) -> Edit:
@@ -375,9 +344,8 @@ class Session:
         """
         task = task or Task()
         while True:
-            with self._changing() as events:
-                if prompt_id in self._pending:
-                    self._drop(prompt_id, events)
+            with self._ledger.changing() as events:
+                if self._ledger.drop(prompt_id, events):
                     return Edit.nothing()
             objects = self._document.objects
             old = next((item for item in objects.values() if any(p.id == prompt_id for p in item.prompts)), None)
@@ -387,7 +355,7 @@ class Session:
             overlap = self.overlap
             mask = self._predictor.retrace(steps, objects, old.id, overlap, task)
             task.check()
-            with self._changing() as events:
+            with self._ledger.changing() as events:
                 current = self._document.objects
                 # The others count, too: under KEEP each step of the way stopped at their voxels.
                 if [(i.id, id(i.mask)) for i in objects.values()] != [(i.id, id(i.mask)) for i in current.values()]:
@@ -395,7 +363,9 @@ class Session:
                 if current[old.id].steps != old.steps or self.overlap is not overlap:
                     continue
                 masks = settle(current, old.id, mask, Region.empty(), overlap)
-                self._do("remove_prompt", self._with_masks(masks, old.id, steps), events, {"overlap": overlap.value})
+                self._ledger.do(
+                    "remove_prompt", self._with_masks(masks, old.id, steps), events, {"overlap": overlap.value}
+                )
                 return Edit.between(old.mask, masks[old.id])
 
     def prepare(self, task: Task | None = None) -> None:
@@ -412,22 +382,22 @@ class Session:
 
     def undo(self) -> bool:
         """Drop the newest pending prompt, or take the newest command back. False if there was nothing to undo."""
-        with self._changing() as events:
-            pending = self._pending_entries()
-            if pending:
-                self._drop(pending[-1].prompt.id, events)
+        with self._ledger.changing() as events:
+            _, given = self._ledger.snapshot()
+            if given:
+                self._ledger.drop(given[-1].prompt.id, events)
             elif self._document.done:
-                self._step_through(self._document.undo, "undo", events)
+                self._ledger.undo(events)
             else:
                 return False
         return True
 
     def redo(self) -> bool:
         """Make the command again that was taken back last. False if there was none."""
-        with self._changing() as events:
+        with self._ledger.changing() as events:
             if not self._document.undone:
                 return False
-            self._step_through(self._document.redo, "redo", events)
+            self._ledger.redo(events)
         return True
 
     def save(self, path: Path) -> None:
@@ -445,22 +415,15 @@ class Session:
         if not objects:
             raise SaveError("There is nothing to save yet: no object has a voxel.")
         save_objects(path, self.volume, [SavedObject(o.name, o.colour, o.mask, o.id) for o in objects])
-        with self._changing() as events:
-            self._recorder.add(
+        with self._ledger.changing() as events:
+            self._ledger.recorder.add(
                 "saved", path=str(path.absolute()), sha256=_file_hash(path), objects=[o.id for o in objects]
             )
-            self._flush(events)
+            self._ledger.flush(events)
 
     def close(self) -> None:
         """Mark the journal as closed in order and free it. Pending prompts that were not predicted stay in it."""
-        with self._changing(even_closed=True) as events:
-            if self._closed:
-                return
-            if self._recorder.has_begun:
-                self._recorder.add("closed")
-                self._flush(events)
-            self._recorder.close()
-            self._closed = True
+        self._ledger.close()
 
     def __enter__(self) -> Self:
         return self
@@ -470,22 +433,23 @@ class Session:
     ) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def _changing(self, *, even_closed: bool = False) -> Iterator[list[_Event]]:
-        """Change the session; the events put into the list are told once the lock is free again."""
-        events: list[_Event] = []
-        with self._writing:
-            if self._closed and not even_closed:
-                raise MedSamError("This session is closed: open the image again or recover its journal.")
-            yield events
-        for event in events:
-            event()
+    def _start(self, volume: Volume, segmenter: Segmenter, journal: Path | None, ledger: Ledger) -> None:
+        self.volume = volume
+        self.segmenter = segmenter
+        self.journal = journal
+        self.overlap = Overlap.KEEP
+        self.notes: tuple[str, ...] = ()
+        self._predictor = Predictor(segmenter, volume)
+        self._ledger = ledger
+        self.edited = ledger.edited
+        self.objects_changed = ledger.objects_changed
+        self.prompts_changed = ledger.prompts_changed
+        self.history_changed = ledger.history_changed
+        self.journal_failed = ledger.journal_failed
 
-    def _find(self, object_id: int) -> SegmentedObject:
-        item = self._document.objects.get(object_id)
-        if item is None:
-            raise MedSamError(f"There is no object {object_id} in this session.")
-        return item
+    @property
+    def _document(self) -> Document:
+        return self._ledger.document
 
     def _check(self, prompt: Prompt) -> None:
         taken = self.segmenter.info.prompts
@@ -497,29 +461,6 @@ class Session:
         else:
             prompt.region(self.volume.shape)
 
-    def _pending_entries(self) -> tuple[Given, ...]:
-        with self._lock:
-            return tuple(self._pending.values())
-
-    def _record_given(self, given: list[Given]) -> None:
-        for entry in given:
-            if not entry.recorded:
-                self._recorder.add("prompt", object=entry.object_id, given=entry.time, prompt=entry.prompt.to_json())
-                with self._lock:
-                    if entry.prompt.id in self._pending:
-                        self._pending[entry.prompt.id] = replace(entry, recorded=True)
-
-    def _drop(self, prompt_id: str, events: list[_Event]) -> None:
-        with self._lock:
-            given = self._pending.pop(prompt_id, None)
-        if given is None:
-            return
-        if given.recorded:
-            self._recorder.add("dropped", prompt=prompt_id)
-            self._flush(events)
-        events.append(partial(self.prompts_changed.emit, given.object_id))
-        events.append(self.history_changed.emit)
-
     def _with_masks(
         self, masks: Mapping[int, Region], object_id: int, steps: tuple[Step, ...]
     ) -> dict[int, SegmentedObject | None]:
@@ -527,62 +468,6 @@ class Session:
         new: dict[int, SegmentedObject | None] = {i: replace(objects[i], mask=mask) for i, mask in masks.items()}
         new[object_id] = replace(objects[object_id], mask=masks[object_id], steps=steps)
         return new
-
-    def _do(
-        self,
-        kind: str,
-        new: Mapping[int, SegmentedObject | None],
-        events: list[_Event],
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        document = self._document
-        changes = {id_: Change.between(document.objects.get(id_), item) for id_, item in new.items()}
-        command = Command(document.next_number, kind, changes, details or {})
-        self._recorder.add("command", command=command.to_json())
-        # Until the first prediction there is nothing worth a file, nor worth hashing a large image for.
-        if self._recorder.has_begun or kind == "edit":
-            self._flush(events)
-        before = document.objects
-        with self._lock:
-            document.do(command)
-            self._pending = still_pending(self._pending, document)
-        self._tell(command, before, events)
-
-    def _step_through(self, step: Callable[[], Command], kind: str, events: list[_Event]) -> None:
-        self._recorder.add(kind)
-        if self._recorder.has_begun:
-            self._flush(events)
-        before = self._document.objects
-        with self._lock:
-            command = step()
-            self._pending = still_pending(self._pending, self._document)
-        self._tell(command, before, events)
-
-    def _tell(self, command: Command, before: dict[int, SegmentedObject], events: list[_Event]) -> None:
-        after = self._document.objects
-        described = False
-        for id_, change in command.changes.items():
-            old, new = before.get(id_), after.get(id_)
-            lower, upper = change.box
-            if lower != upper:
-                events.append(partial(self.edited.emit, id_, lower, upper))
-            if (old and old.steps) != (new and new.steps) or old is None or new is None:
-                events.append(partial(self.prompts_changed.emit, id_))
-            described |= old is None or new is None or (old.name, old.colour) != (new.name, new.colour)
-        if described:
-            events.append(self.objects_changed.emit)
-        events.append(self.history_changed.emit)
-
-    def _flush(self, events: list[_Event]) -> None:
-        try:
-            self._recorder.flush()
-        except JournalError as error:
-            sentence = str(error)
-            if self.journal_error is None:
-                events.append(partial(self.journal_failed.emit, sentence))
-            self.journal_error = sentence
-        else:
-            self.journal_error = None
 
 
 def _without(steps: tuple[Step, ...], prompt_id: str) -> tuple[Step, ...]:
