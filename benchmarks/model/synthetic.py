@@ -1,0 +1,97 @@
+"""Synthetic label maps and pictures: shapes of every kind in contrasts of none in particular.
+
+In the spirit of SynthSeg (Billot et al. 2023), AnyStar (Dey et al. 2024) and UniverSeg (Butoi et al. 2023): labels
+come from random fields and deformed shapes, each label gets a random intensity and texture, then the imaging chain
+(bias field, thick slices, blur, noise, clipping) is applied.
+"""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional
+
+Array = np.ndarray
+
+
+def smooth_noise(rng: np.random.Generator, cells: int, scale: float) -> Array:
+    """Gaussian noise with structures about ``scale`` cells long, ``(cells,) * 3`` float32, unit variance or less."""
+    coarse = max(2, round(cells / scale))
+    noise = torch.from_numpy(rng.standard_normal((1, 1, coarse, coarse, coarse), dtype=np.float32))
+    return functional.interpolate(noise, size=(cells,) * 3, mode="trilinear", align_corners=False)[0, 0].numpy()
+
+
+def label_map(rng: np.random.Generator, cells: int) -> Array:
+    """A label map ``(cells,) * 3`` int: background regions with one to eight shapes put over them."""
+    fields = np.stack(
+        [smooth_noise(rng, cells, np.exp(rng.uniform(np.log(8), np.log(40)))) for _ in range(rng.integers(1, 6))]
+    )
+    labels = fields.argmax(axis=0)
+    axis = np.linspace(-1, 1, cells, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"))
+    for _ in range(rng.integers(1, 9)):
+        depth = _shape(rng, grid) + rng.uniform(0.0, 0.2) * smooth_noise(rng, cells, rng.uniform(5, 30))
+        labels[depth > 0] = labels.max() + 1
+        if rng.random() < 0.3:  # a core within a wall, as in vessels, hearts, cysts
+            labels[depth > rng.uniform(0.08, 0.4)] = labels.max() + 1
+    return labels
+
+
+def picture(rng: np.random.Generator, labels: Array) -> Array:
+    """An image float32 of a label map, by a random imaging chain."""
+    cells = labels.shape[0]
+    count = int(labels.max()) + 1
+    means = rng.uniform(-1, 1, count)
+    if count > 1 and rng.random() < 0.4:  # low contrast to one neighbour only
+        means[rng.integers(count)] = means[rng.integers(count)] + 0.12 * rng.standard_normal()
+    texture = (
+        smooth_noise(rng, cells, rng.uniform(2, 8))
+        if rng.random() < 0.5
+        else rng.standard_normal(labels.shape, dtype=np.float32)
+    )
+    image = means[labels] + (rng.random(count) * 0.15)[labels] * texture
+    image = image + rng.uniform(0, 0.35) * smooth_noise(rng, cells, 40)
+    if rng.random() < 0.3:
+        image = image + rng.uniform(0, 0.25) * smooth_noise(rng, cells, rng.uniform(3, 12))
+    sigma = np.full(3, rng.uniform(0, 1.3))
+    if rng.random() < 0.5:  # thick slices
+        sigma[rng.integers(3)] *= rng.uniform(1, 4)
+    image = ndimage.gaussian_filter(image, sigma)
+    noise = rng.uniform(0, 0.18) * rng.standard_normal(labels.shape)
+    return (image + (ndimage.gaussian_filter(noise, sigma * 0.6) * 2 if rng.random() < 0.5 else noise)).astype(
+        np.float32
+    )
+
+
+def _rotation(rng: np.random.Generator) -> Array:
+    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)
+
+
+def _shape(rng: np.random.Generator, grid: Array) -> Array:
+    """Signed depth (positive inside) of one random shape on ``grid`` ``(3, n, n, n)``."""
+    centre = rng.uniform(-0.7, 0.7, 3).astype(np.float32)
+    u = np.tensordot(_rotation(rng), grid - centre[:, None, None, None], axes=1)
+    if rng.random() < 0.4:  # bent: bananas, horseshoes
+        u[0] = u[0] + rng.uniform(-2, 2) * u[1] ** 2
+    if rng.random() < 0.3:  # wavy: bowel, gyri
+        u[0] = u[0] + rng.uniform(0.05, 0.25) * np.sin(rng.uniform(3, 9) * u[1] + rng.uniform(0, 6))
+    kind = rng.choice(["ellipsoid", "tube", "sheet", "box", "tree"], p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    if kind == "ellipsoid":
+        radii = np.exp(rng.uniform(np.log(0.1), np.log(0.8), 3)).astype(np.float32)
+        return 1 - np.sqrt(((u / radii[:, None, None, None]) ** 2).sum(axis=0))
+    if kind == "tube":
+        radius = rng.uniform(0.05, 0.3)
+        wobble = rng.uniform(0, 0.3) * np.sin(rng.uniform(1, 6) * u[2] + rng.uniform(0, 6))
+        return np.minimum(radius - np.hypot(u[0] + wobble, u[1]), rng.uniform(0.3, 1.2) - np.abs(u[2]))
+    if kind == "sheet":
+        return np.minimum(rng.uniform(0.04, 0.15) - np.abs(u[0]), rng.uniform(0.3, 1.0) - np.hypot(u[1], u[2]))
+    if kind == "box":
+        half = rng.uniform(0.1, 0.6, 3).astype(np.float32)
+        return (half[:, None, None, None] - np.abs(u)).min(axis=0)
+    depth = np.full(grid.shape[1:], -1.0, dtype=np.float32)  # tree: branches from one point, tapering
+    for _ in range(rng.integers(2, 6)):
+        v = np.tensordot(_rotation(rng), u, axes=1)
+        along = np.clip(v[2], 0, rng.uniform(0.4, 1.2))
+        taper = rng.uniform(0.06, 0.16) * (1 - 0.5 * along)
+        depth = np.maximum(depth, taper - np.sqrt(v[0] ** 2 + v[1] ** 2 + (v[2] - along) ** 2))
+    return depth

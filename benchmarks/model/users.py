@@ -1,0 +1,125 @@
+"""Simulated users on patches: the box, clicks, scribbles and lassos they give, and masks they start from."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, draw_spot
+
+
+@dataclass
+class UserMix:
+    """How often users do what; an ablation removes one kind by setting it to zero."""
+
+    drop_box: float = 0.2
+    scribble: float = 0.15
+    lasso: float = 0.1
+    first_mask: float = 0.1
+
+
+class SimulatedUser:
+    """Gives prompts on a batch of patches and corrects the answers.
+
+    Parameters
+    ----------
+    truth : Tensor
+        ``(n, 1, z, y, x)`` float of zeros and ones.
+    boxes : numpy.ndarray
+        ``(n, 2, 3)`` box edges in cells, nan where the user gives none.
+    """
+
+    def __init__(self, rng: np.random.Generator, truth: Tensor, boxes: np.ndarray, mix: UserMix) -> None:
+        self.rng = rng
+        self.truth = truth[:, 0].numpy() > 0.5
+        self.mix = mix
+        self.box, self.positive, self.negative, self.previous = (torch.zeros_like(truth) for _ in range(4))
+        for i, (low, high) in enumerate(boxes):
+            if np.isfinite(low).all() and rng.random() >= mix.drop_box:
+                inside = [
+                    slice(max(0, round(a)), max(round(b), round(max(a, 0)) + 1)) for a, b in zip(low, high, strict=True)
+                ]
+                self.box[(i, 0, *inside)] = 1
+        for i in range(len(self.truth)):
+            if rng.random() < mix.first_mask:
+                self.previous[i, 0] = torch.from_numpy(self._spoilt(self.truth[i]).astype(np.float32))
+            if not self.box[i].any() and not self.previous[i].any():
+                self._correct(i, np.zeros_like(self.truth[i]))
+
+    @property
+    def prompts(self) -> PatchPrompts:
+        """What the network is told."""
+        return PatchPrompts(self.box, self.positive, self.negative, self.previous)
+
+    def look(self, logits: Tensor) -> None:
+        """See the answer ``(n, 1, z, y, x)`` and correct its errors."""
+        answer = logits.detach()[:, 0].numpy() > 0
+        self.previous = torch.from_numpy(answer[:, None].astype(np.float32))
+        for i in range(len(answer)):
+            self._correct(i, answer[i])
+
+    def _correct(self, i: int, answer: np.ndarray) -> None:
+        rng = self.rng
+        error = self.truth[i] != answer
+        pieces, count = ndimage.label(error, np.ones((3, 3, 3)))
+        if not count:
+            return
+        sizes = np.bincount(pieces.ravel())[1:]
+        piece = 1 + (sizes.argmax() if rng.random() < 0.7 else rng.choice(count, p=sizes / sizes.sum()))
+        where = ndimage.find_objects(pieces, piece)[piece - 1]
+        start = np.array([s.start for s in where])
+        inside = pieces[where] == piece
+        depth = _depth(inside)
+        canvas_of = self.positive if self.truth[i][where][inside][0] else self.negative
+        # An error piece can hold both kinds (a gap beside a spill): the deepest voxel says which one is meant.
+        deep = np.argwhere(depth >= rng.uniform(0.5, 1) * depth.max())
+        spot = deep[rng.integers(len(deep))] + start
+        canvas_of = self.positive if self.truth[i][tuple(spot)] else self.negative
+        canvas = canvas_of[i, 0]
+        style = rng.random()
+        same = inside & (self.truth[i][where] == self.truth[i][tuple(spot)])
+        level = spot[0] - start[0]
+        if style < self.mix.scribble:
+            track = np.argwhere(same[level] & (depth[level] >= 0.5 * depth[level].max()))
+            ends = track[rng.integers(len(track), size=min(4, len(track)))]
+            for a, b in pairwise(ends):
+                for t in np.linspace(0, 1, max(2, int(np.abs(b - a).max() / 2))):
+                    point = a + (b - a) * t
+                    if same[level][tuple(np.round(point).astype(int))]:
+                        draw_spot(canvas, (float(spot[0]), *(point + start[1:]).tolist()))
+        elif style < self.mix.scribble + self.mix.lasso:
+            target = canvas[spot[0], where[1], where[2]]
+            target[torch.from_numpy(same[level])] = 1
+        draw_spot(canvas, (float(spot[0]), float(spot[1]), float(spot[2])))
+
+    def _spoilt(self, mask: np.ndarray) -> np.ndarray:
+        """A first guess as another model or an old label would give it."""
+        rng = self.rng
+        axes = [a for a in range(3) if mask.shape[a] > 1]
+        kind = rng.integers(4)
+        if kind == 0:
+            return np.roll(mask, rng.integers(-6, 7, len(axes)), axes)
+        structure = np.ones([3 if n > 1 else 1 for n in mask.shape])
+        if kind == 1:
+            return ndimage.binary_dilation(mask, structure, iterations=int(rng.integers(1, 5)))
+        if kind == 2:
+            return ndimage.binary_erosion(mask, structure, iterations=int(rng.integers(1, 5)))
+        cut = mask.copy()
+        axis = rng.choice(axes)
+        half = [slice(None)] * 3
+        half[axis] = slice(0, int(rng.integers(1, mask.shape[axis])))
+        cut[tuple(half)] = False
+        return cut
+
+
+def _depth(inside: np.ndarray) -> np.ndarray:
+    """Distance to the outside, in cells, ignoring axes of one cell."""
+    flat = [n == 1 for n in inside.shape]
+    pads = [(0, 0) if f and inside.shape[a] == 1 else (1, 1) for a, f in enumerate(flat)]
+    if all(flat):
+        return inside.astype(float)
+    depth = ndimage.distance_transform_edt(np.pad(inside, pads))
+    return depth[tuple(slice(p, depth.shape[a] - p) for a, (p, _) in enumerate(pads))]

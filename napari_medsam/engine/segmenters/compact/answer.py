@@ -1,0 +1,135 @@
+"""From what the network said on patches to the mask in voxels, with the user's word kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from napari_medsam.engine.prompts import Box, MaskPrompt, Point, Prompt
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.compact.patch import PatchGrid
+from napari_medsam.engine.segmenters.compact.zoom import Extent
+from napari_medsam.engine.volume import Index3
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the network says about one patch: ``logits`` ``(z, y, x)`` on the cells of ``grid``."""
+
+    grid: PatchGrid
+    logits: Tensor
+
+    @property
+    def confidence(self) -> float:
+        """Dice to expect of the mask if the probabilities are right: 2 E|mask & truth| / (|mask| + E|truth|)."""
+        p = torch.sigmoid(self.logits)
+        mask = p > 0.5
+        return float(2 * p[mask].sum() / (mask.sum() + p.sum()).clamp_min(1e-6))
+
+    def pieces_at(self, voxels: Sequence[Index3]) -> Region:
+        """The mask on the cells: its pieces that hold one of the voxels, or all of it when none are given."""
+        mask = self.logits.numpy() > 0
+        if voxels:
+            pieces, _ = ndimage.label(mask)
+            top = np.subtract(mask.shape, 1)
+            cells = [np.clip(np.round(self.grid.to_cell(v)), 0, top).astype(int) for v in voxels]
+            mask = np.isin(pieces, list({int(pieces[tuple(cell)]) for cell in cells} - {0}))
+        return Region.of(mask)
+
+    def extent_of(self, cells: Region) -> Extent:
+        """Voxel edges of a region of the patch's cells."""
+        low = np.asarray(self.grid.start) + np.asarray(cells.lower) * self.grid.step
+        return low, low + np.asarray(cells.voxels.shape) * self.grid.step
+
+    def plausibility(self, voxels: Sequence[Index3]) -> float:
+        """How convincing the answer is as a whole object: sure of itself, of a good size in the patch, not cut off.
+
+        Training showed objects at 1/4.5 to 1/1.35 of the patch; smaller ones are a few cells, larger ones are cut.
+        """
+        found = self.pieces_at(voxels)
+        if not found:
+            return 0.0
+        deep = np.asarray(self.grid.cells) > 1
+        fill = float((np.asarray(found.voxels.shape) / self.grid.cells)[deep].max())
+        sides = zip(found.lower, found.upper, self.grid.cells, strict=True)
+        cut_off = any(n > 1 and (low == 0 or high == n) for low, high, n in sides)
+        return self.confidence * min(1.0, fill / 0.25) * (0.5 if cut_off else 1.0)
+
+
+def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, Index3]]:
+    """One mask in voxels from a coarse look and finer ones that fade in from their rims; and the box it speaks for."""
+    lower, upper = looks[0].grid.voxel_box(shape)
+    logits = looks[0].grid.to_voxels(looks[0].logits, lower, upper)
+    for look in looks[1:]:
+        low, high = look.grid.voxel_box(shape)
+        low, high = _index3(np.maximum(low, lower)), _index3(np.minimum(high, upper))
+        if np.any(np.subtract(high, low) <= 0):
+            continue
+        inside = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, lower, strict=True))
+        weight = look.grid.to_voxels(_fade(look.grid.cells), low, high)
+        logits[inside] = torch.lerp(logits[inside], look.grid.to_voxels(look.logits, low, high), weight)
+    return Region.of((logits > 0).numpy(), lower), (lower, upper)
+
+
+def replaced(previous: Region, answer: Region, lower: Index3, upper: Index3) -> Region:
+    """The previous mask with the answer in place of what it held in the box."""
+    if not previous:
+        return answer
+    z, y, x = np.minimum(previous.lower, lower).tolist()
+    low: Index3 = (z, y, x)
+    mask = previous.inside(low, _index3(np.maximum(previous.upper, upper)))
+    box = tuple(slice(a - o, b - o) for a, b, o in zip(lower, upper, low, strict=True))
+    mask[box] = answer.inside(lower, upper)
+    return Region.of(mask, low)
+
+
+def marked_pieces(region: Region, marked: Sequence[Region]) -> Region:
+    """The pieces of a mask that something marked as inside touches: without a box nothing else was asked for."""
+    pieces, _ = ndimage.label(region.voxels)
+    chosen = {int(v) for mark in marked for v in np.unique(pieces[mark.inside(region.lower, region.upper)])} - {0}
+    return Region.of(np.isin(pieces, list(chosen)), region.lower) if chosen else region
+
+
+def obeyed(region: Region, prompts: Sequence[Prompt], shape: Index3) -> Region:
+    """The mask with the user's word kept: clicked voxels on their side, masks taken over, negative boxes empty.
+
+    Later prompts win over earlier ones.
+    """
+    for prompt in prompts:
+        if isinstance(prompt, Point | MaskPrompt) or (isinstance(prompt, Box) and not prompt.positive):
+            region = _set(region, prompt.region(shape), prompt.positive)
+    return region
+
+
+def _set(region: Region, part: Region, value: bool) -> Region:
+    if not region:
+        return part if value else region
+    if not value:
+        mask = region.voxels & ~part.inside(region.lower, region.upper)
+        return Region.of(mask, region.lower)
+    z, y, x = np.minimum(region.lower, part.lower).tolist()
+    low: Index3 = (z, y, x)
+    high = _index3(np.maximum(region.upper, part.upper))
+    return Region.of(region.inside(low, high) | part.inside(low, high), low)
+
+
+def _fade(cells: Index3) -> Tensor:
+    """Weight 1 in the middle of a patch, falling to 0 at its rim over an eighth of its side."""
+    weight = torch.ones(cells)
+    for axis, n in enumerate(cells):
+        if n > 1:
+            ramp = (torch.arange(n) + 0.5).minimum(n - 0.5 - torch.arange(n)) / (n / 8)
+            shape = [1, 1, 1]
+            shape[axis] = n
+            weight = weight * ramp.clamp_max(1.0).reshape(shape)
+    return weight
+
+
+def _index3(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Index3:
+    z, y, x = (int(v) for v in values)
+    return z, y, x

@@ -1,0 +1,149 @@
+"""What the bundled network sees: one patch as input channels, the same in training and in use.
+
+Beside the image and the drawn prompts, three channels say what the prompts tell about intensities, so that a small
+network need not learn statistics: the image in a window around the intensities inside the prompt, and the log ratio of
+the intensity histograms inside and outside (the appearance term of GrabCut, Rother et al. 2004, with histograms).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IMAGE, FOCUS, LIKELIHOOD, BOX, ELLIPSOID, POSITIVE, NEGATIVE, PREVIOUS = range(8)
+CHANNELS = 8
+
+CLICK_SIGMA = 2.0
+"""Standard deviation of a click's spot in patch cells; below 1.6 of 64 clicks were hardly obeyed, 2.2 were."""
+
+_BINS = 32
+_WINDOW = 4.0  # the focus window reaches this many standard deviations of the prompted intensities to either side
+
+
+@dataclass
+class PatchPrompts:
+    """Prompts drawn on a batch of patches, each ``(n, 1, z, y, x)`` float in [0, 1].
+
+    Parameters
+    ----------
+    box : Tensor
+        One inside the box, zero outside; all zero where there is none.
+    positive, negative : Tensor
+        Spots of clicks and scribbles (see `draw_spot`), insides of lassos.
+    previous : Tensor
+        The mask before the newest prompts; all zero at first.
+    """
+
+    box: Tensor
+    positive: Tensor
+    negative: Tensor
+    previous: Tensor
+
+
+def build_channels(image: Tensor, prompts: PatchPrompts) -> Tensor:
+    """Input of the network.
+
+    Parameters
+    ----------
+    image : Tensor
+        Intensities ``(n, 1, z, y, x)`` float32, any scale.
+    prompts : PatchPrompts
+        Prompts on the same grid.
+
+    Returns
+    -------
+    Tensor
+        ``(n, CHANNELS, z, y, x)`` float32.
+    """
+    ellipsoid = ellipsoid_in(prompts.box)
+    inside, outside = _evidence(prompts, ellipsoid)
+    mean = _weighted_mean(image, inside)
+    spread = _weighted_mean((image - mean) ** 2, inside).sqrt()
+    whole_std, whole_mean = torch.std_mean(image, dim=(2, 3, 4), keepdim=True)
+    # A click on a flat spot has no spread of its own; a tenth of the patch's keeps noise from filling the window.
+    spread = spread.clamp_min(0.1 * whole_std + 1e-6)
+    focus = ((image - mean) / (_WINDOW * spread)).clamp(-1, 1)
+    return torch.cat(
+        [
+            ((image - whole_mean) / (whole_std + 1e-6)).clamp(-4, 4),
+            focus,
+            _log_ratio(focus, inside, outside),
+            prompts.box,
+            ellipsoid,
+            prompts.positive,
+            prompts.negative,
+            prompts.previous,
+        ],
+        dim=1,
+    )
+
+
+def ellipsoid_in(box: Tensor) -> Tensor:
+    """Signed depth in the ellipsoid that touches the box: 1 at its centre, 0 on its surface, -1 far outside.
+
+    All zero where there is no box.
+    """
+    radius = torch.zeros_like(box)
+    for axis in (2, 3, 4):
+        others = [a for a in (2, 3, 4) if a != axis]
+        profile = (box.amax(dim=others, keepdim=True) > 0.5).float()
+        if profile.shape[axis] == 1:
+            continue
+        shape = [1] * 5
+        shape[axis] = -1
+        cells = torch.arange(profile.shape[axis], device=box.device, dtype=box.dtype).reshape(shape)
+        size = profile.sum(dim=axis, keepdim=True).clamp_min(1)
+        centre = (profile * cells).sum(dim=axis, keepdim=True) / size
+        radius = radius + ((cells - centre) / (size / 2)) ** 2
+    present = (box.amax(dim=(1, 2, 3, 4), keepdim=True) > 0.5).float()
+    return (1 - radius.sqrt()).clamp(-1, 1) * present
+
+
+def draw_spot(canvas: Tensor, centre: tuple[float, float, float], sigma: float = CLICK_SIGMA) -> None:
+    """Draw a click in place on ``canvas`` ``(z, y, x)``: a Gaussian of height 1; where two meet the brighter stays."""
+    profiles = [
+        torch.exp(-((torch.arange(n, dtype=canvas.dtype, device=canvas.device) - c) ** 2) / (2 * sigma**2))
+        for n, c in zip(canvas.shape, centre, strict=True)
+    ]
+    spot = profiles[0][:, None, None] * profiles[1][None, :, None] * profiles[2][None, None, :]
+    torch.maximum(canvas, spot, out=canvas)
+
+
+def _evidence(prompts: PatchPrompts, ellipsoid: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of voxels that speak for the intensities inside and outside the object."""
+
+    def share(weight: Tensor) -> Tensor:
+        return weight / weight.sum(dim=(2, 3, 4), keepdim=True).clamp_min(1e-6)
+
+    core = ellipsoid.clamp_min(0) ** 0.5
+    has_previous = (prompts.previous.amax(dim=(2, 3, 4), keepdim=True) > 0.5).float()
+    has_box = (prompts.box.amax(dim=(2, 3, 4), keepdim=True) > 0.5).float()
+    body = has_previous * prompts.previous + (1 - has_previous) * core
+    rest = has_box * (1 - prompts.box) + (1 - has_box) * (1 - prompts.previous)
+    return share(body) + share(prompts.positive), share(rest) + share(prompts.negative)
+
+
+def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    total = weight.sum(dim=(2, 3, 4), keepdim=True)
+    mean = (values * weight).sum(dim=(2, 3, 4), keepdim=True) / total.clamp_min(1e-6)
+    return torch.where(total > 0, mean, values.mean(dim=(2, 3, 4), keepdim=True))
+
+
+def _log_ratio(focus: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """Squashed log ratio of the smoothed histograms of ``focus`` under the two weights, looked up at every voxel."""
+    n = focus.shape[0]
+    index = ((focus + 1) * (0.5 * (_BINS - 1))).round().long().reshape(n, -1)
+    offset = index + torch.arange(n, device=focus.device)[:, None] * _BINS
+    kernel = focus.new_tensor([[[0.06, 0.24, 0.4, 0.24, 0.06]]])
+
+    def histogram(weight: Tensor) -> Tensor:
+        counts = torch.zeros(n * _BINS, device=focus.device, dtype=focus.dtype)
+        counts.scatter_add_(0, offset.reshape(-1), weight.reshape(-1))
+        smooth = functional.conv1d(counts.reshape(n, 1, _BINS), kernel, padding=2)[:, 0]
+        return smooth / smooth.sum(dim=1, keepdim=True).clamp_min(1e-6)
+
+    ratio = torch.log((histogram(inside) + 0.003) / (histogram(outside) + 0.003))
+    return torch.tanh(0.5 * torch.gather(ratio, 1, index)).reshape(focus.shape)

@@ -1,0 +1,247 @@
+"""The bundled model as a segmenter: where it looks, and in which order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_medsam.engine.errors import ImageError, PromptError
+from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
+from napari_medsam.engine.segmenters.compact.answer import Look, marked_pieces, obeyed, paste, replaced
+from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
+from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
+from napari_medsam.engine.segmenters.compact.drawing import Marks
+from napari_medsam.engine.segmenters.compact.patch import PatchGrid
+from napari_medsam.engine.segmenters.compact.zoom import (
+    Extent,
+    cells_for,
+    extent_of,
+    patch_for,
+    search_sides,
+    tiles_along,
+)
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Index3, Volume
+
+_LOOKS_TO_FIND_SIZE = 3  # after the search over scales; the extent hardly moves after two
+
+
+@dataclass(frozen=True, eq=False)
+class CompactPrepared:
+    """A volume with grey, finite voxels ``(z, y, x)``; patches are cut from it on demand."""
+
+    volume: Volume
+    grey: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """One prediction under way."""
+
+    prepared: CompactPrepared
+    marks: Marks
+    previous: Region
+    task: Task
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> Index3:
+        return self.prepared.volume.shape
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.task.check()
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+
+class CompactSegmenter:
+    """The bundled 2D and 3D networks behind the `Segmenter` protocol.
+
+    A box, or the mask so far, says where the object is; from a click alone its size is searched. The network looks at
+    the whole object in one patch, then, where a cell of that patch is coarser than the image, again along the outline.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Folder of a fine-tuned model; the weights in the package without it.
+    device : str
+        Torch device, or ``"auto"`` for CUDA where there is one.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are missing or do not fit.
+    """
+
+    def __init__(self, folder: Path | None = None, device: str = "auto") -> None:
+        self._device = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        bundle = load_bundle(folder or BUNDLED)
+        self._flat = bundle.flat.to(self._device)
+        self._deep = bundle.deep.to(self._device)
+        self._info = SegmenterInfo(
+            name="compact" if folder is None else str(folder),
+            title="Compact (bundled)" if folder is None else f"Compact, fine-tuned: {folder.name}",
+            licence=bundle.licence,
+            weights_hash=bundle.sha256,
+            prompts=frozenset(kind.kind for kind in (Point, Box, Scribble, Lasso, MaskPrompt)),
+            device=str(self._device),
+        )
+
+    @property
+    def info(self) -> SegmenterInfo:
+        """What the model is and takes."""
+        return self._info
+
+    def prepare(self, volume: Volume, task: Task) -> CompactPrepared:
+        """Make the voxels grey and finite; nothing is copied when they are already.
+
+        Raises
+        ------
+        ImageError
+            If there is nothing to segment: no finite voxel, or all of one value.
+        Cancelled
+            If ``task`` was cancelled.
+        """
+        task.progress(0.0, "Preparing the image")
+        grey = volume.data
+        if volume.is_colour:  # luma of ITU-R BT.601
+            grey = grey.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        low, high = grey.min(), grey.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            finite = np.isfinite(grey)
+            if not finite.any():
+                raise ImageError("No voxel of the image holds a number: there is nothing to segment.")
+            low, high = grey[finite].min(), grey[finite].max()
+            grey = np.where(finite, grey, low)
+        if low == high:
+            raise ImageError(f"Every voxel of the image has the value {low}: there is nothing to segment.")
+        return CompactPrepared(volume, grey)
+
+    def predict(self, prepared: Prepared, prompts: Sequence[Prompt], previous: Region, task: Task) -> Prediction:
+        """Answer the prompts of one object; see `Segmenter.predict`.
+
+        A mask prompt is taken as it is and later prompts correct it; a negative box empties its inside. Clicked voxels
+        always end on the side they were given for.
+        """
+        if not isinstance(prepared, CompactPrepared):
+            raise TypeError("prepared by another segmenter")
+        shape = prepared.volume.shape
+        marks = Marks.of(prompts, shape)
+        if not previous:
+            previous = obeyed(previous, [p for p in prompts if isinstance(p, MaskPrompt)], shape)
+        newest = prompts[-1]
+        if isinstance(newest, MaskPrompt) or (isinstance(newest, Box) and not newest.positive):
+            return Prediction(obeyed(previous, [newest], shape))
+        if not previous and not marks.positive_extents:
+            raise PromptError("Mark something inside the object first: there is nothing yet to take away from.")
+        case = _Case(prepared, marks, previous, task)
+        with torch.inference_mode():
+            if marks.flat_boxes:
+                case = self._with_slice_answers(case)
+            whole = self._look_at_object(case)
+            looks = [whole, *self._look_along_outline(case, whole, newest.region(shape))]
+        with case.stage("paste"):
+            region, box = paste(looks, shape)
+            if not marks.boxes and not previous:
+                region = marked_pieces(region, case.marks.positive_extents)
+            region = obeyed(replaced(previous, region, *box), prompts, shape)
+        return Prediction(region, whole.confidence, case.seconds)
+
+    def _look_at_object(self, case: _Case) -> Look:
+        """One patch with the whole object in it."""
+        known = extent_of([*case.marks.positive_extents, case.previous])
+        if case.marks.boxes:
+            return self._look(case, self._grid(case, known))
+        look = self._look(case, self._grid(case, known)) if case.previous else self._search_size(case, known)
+        for _ in range(_LOOKS_TO_FIND_SIZE - 1):
+            found = look.pieces_at(case.marks.clicked)
+            if not found:
+                break
+            grid = self._grid(case, extent_of([], [known, look.extent_of(found)]))
+            if np.allclose(grid.size, look.grid.size, rtol=0.15):
+                break
+            look = self._look(case, grid)
+        return look
+
+    def _search_size(self, case: _Case, marked: Extent) -> Look:
+        """The most plausible of looks at growing surroundings of what was marked."""
+        spacing = case.prepared.volume.spacing
+        centre = (marked[0] + marked[1]) / 2
+        cells = cells_for(case.shape)
+        looks = []
+        for side in search_sides(case.shape, spacing, marked):
+            half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
+            looks.append(self._look(case, PatchGrid.around(centre - half, centre + half, cells)))
+        return max(looks, key=lambda look: look.plausibility(case.marks.clicked))
+
+    def _with_slice_answers(self, case: _Case) -> _Case:
+        """Each box drawn in one slice turned into the 2D network's answer there, from which 3D goes on."""
+        areas = []
+        for box in case.marks.flat_boxes:
+            axis = int(np.argmin(box.voxels.shape))
+            order = (axis, *(a for a in range(3) if a != axis))
+            slab = tuple(slice(box.lower[a], box.upper[a]) if a == axis else slice(None) for a in range(3))
+            picture = case.prepared.grey[slab].transpose(order)
+            lower, upper = (_index3(np.take(edge, order)) for edge in (box.lower, box.upper))
+            lower, upper = (0, *lower[1:]), (1, *upper[1:])
+            grid = patch_for(
+                lower, upper, _vec3(np.take(case.prepared.volume.spacing, order)), cells_for(_index3(picture.shape))
+            )
+            inside = Region(lower, np.ones(np.subtract(upper, lower), dtype=bool))
+            look = self._look(replace(case, marks=Marks(boxes=(inside,)), previous=Region.empty()), grid, picture)
+            mask = (grid.to_voxels(look.logits, lower, upper) > 0).numpy()
+            areas.append((Region.of(mask.transpose(np.argsort(order)), box.lower) if mask.any() else box, True))
+        marks = replace(case.marks, flat_boxes=(), areas=(*case.marks.areas, *areas))
+        return replace(case, marks=marks)
+
+    def _look_along_outline(self, case: _Case, whole: Look, newest: Region) -> list[Look]:
+        """Finer looks along the outline where the whole object's patch is coarser than the image."""
+        first = [] if case.marks.boxes and not case.previous else [newest]
+        grids = tiles_along(whole.grid, whole.logits.numpy() > 0, first)
+        if not grids:
+            return []
+        with case.stage("paste"):
+            coarse, _ = paste([whole], case.shape)
+        looks = []
+        for k, grid in enumerate(grids):
+            case.task.progress((k + 1) / (len(grids) + 1), "Refining the outline")
+            looks.append(self._look(replace(case, previous=coarse), grid))
+        return looks
+
+    def _grid(self, case: _Case, extent: Extent) -> PatchGrid:
+        return patch_for(*extent, case.prepared.volume.spacing, cells_for(case.shape))
+
+    def _look(self, case: _Case, grid: PatchGrid, picture: npt.NDArray[Any] | None = None) -> Look:
+        with case.stage("crop"):
+            image = grid.sample(case.prepared.grey if picture is None else picture)[None, None].to(self._device)
+            drawn = case.marks.draw(case.previous, grid)
+            prompts = PatchPrompts(
+                *(c.to(self._device) for c in (drawn.box, drawn.positive, drawn.negative, drawn.previous))
+            )
+        with case.stage("network"):
+            network = self._flat if grid.cells[0] == 1 else self._deep
+            channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
+            logits = network(channels)[0, 0].cpu()
+        return Look(grid, logits)
+
+
+def _index3(values: npt.ArrayLike) -> Index3:
+    z, y, x = (int(v) for v in np.asarray(values))
+    return z, y, x
+
+
+def _vec3(values: npt.ArrayLike) -> tuple[float, float, float]:
+    z, y, x = (float(v) for v in np.asarray(values))
+    return z, y, x
