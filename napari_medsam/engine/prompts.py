@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from skimage.draw import polygon2mask
 
 from napari_medsam.engine.errors import PromptError
@@ -61,6 +62,7 @@ class Point(Prompt):
         return z, y, x
 
     def region(self, shape: Index3) -> Region:
+        _check_finite(self.position, "point")
         voxel = self.voxel
         if not all(0 <= v < n for v, n in zip(voxel, shape, strict=True)):
             raise PromptError(f"The point {_text(voxel)} lies outside the image of {_size(shape)} voxels.")
@@ -123,6 +125,7 @@ class Scribble(Prompt):
         if not self.path:
             raise PromptError("The scribble has no points.")
         points = np.asarray(self.path, dtype=np.float64)
+        _check_finite(points, "scribble")
         # Half-voxel steps, so that no voxel on the way is missed.
         steps = np.maximum(np.ceil(np.abs(np.diff(points, axis=0)).max(axis=1, initial=0) * 2), 1).astype(int)
         dense = [points[:1]] + [
@@ -156,6 +159,7 @@ class Lasso(Prompt):
         if len(self.polygon) < 3:
             raise PromptError("A lasso needs at least three points.")
         points = np.asarray(self.polygon, dtype=np.float64)
+        _check_finite(points, "lasso")
         plane = [a for a in range(3) if a != self.axis]
         level = int(np.floor(points[0, self.axis] + 0.5))
         lower = np.floor(points.min(axis=0)).astype(int) - 1
@@ -233,6 +237,11 @@ def _region_of_voxels(voxels: np.ndarray[Any, Any], shape: Index3, what: str) ->
 
 def _outside(region: Region, shape: Index3) -> bool:
     return min(region.lower) < 0 or any(u > n for u, n in zip(region.upper, shape, strict=True))
+
+
+def _check_finite(coordinates: npt.ArrayLike, what: str) -> None:
+    if not np.isfinite(coordinates).all():
+        raise PromptError(f"The {what} has a coordinate that is not a number.")
 
 
 def _vec3(values: Any) -> Vec3:

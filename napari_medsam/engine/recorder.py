@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_medsam import __version__
 from napari_medsam.engine.errors import JournalError, SaveError
 from napari_medsam.engine.journal import Journal, Record, now
 from napari_medsam.engine.segmenters.base import SegmenterInfo
@@ -104,7 +104,7 @@ def engine_record(info: SegmenterInfo) -> Record:
     # A segmenter that works with torch has imported it; one that does not should not pay for the import.
     torch = sys.modules.get("torch")
     return {
-        "package": _package_version(),
+        "package": __version__,
         "model": {"name": info.name, "weights_hash": info.weights_hash, "device": info.device},
         "torch": None if torch is None else {"version": str(torch.__version__), "threads": torch.get_num_threads()},
     }
@@ -119,10 +119,3 @@ def _save_voxels(path: Path, volume: Volume) -> None:
             np.save(aside, volume.data, allow_pickle=False)
     except SaveError as error:
         raise JournalError(f"{error} The session goes on in memory: save your result soon.") from error
-
-
-def _package_version() -> str:
-    try:
-        return version("napari-medsam")
-    except PackageNotFoundError:
-        return "source checkout"

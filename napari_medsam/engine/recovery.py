@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_medsam.engine.errors import ImageError, JournalError, PromptError
 from napari_medsam.engine.history import Command, Document, Inputs
-from napari_medsam.engine.journal import Record
+from napari_medsam.engine.journal import Record, read_journal
 from napari_medsam.engine.objects import Overlap
 from napari_medsam.engine.prompts import Prompt, prompt_from_json
 from napari_medsam.engine.recorder import FORMAT
@@ -139,6 +139,21 @@ def find_image(header: Record, path: Path) -> Volume:
         ) from error
     check_image(header, volume)
     return volume
+
+
+def model_of(path: Path) -> str:
+    """Name or folder of the model that wrote a journal last. Raises `JournalError` as `read_journal`."""
+    return str(engines_of(read_journal(path).records)[-1]["model"]["name"])
+
+
+def frame_of(path: Path) -> int:
+    """Which volume of a 4D image a journal is about. Raises `JournalError` as `read_journal`."""
+    return int(read_journal(path).records[0]["image"]["frame"])
+
+
+def engines_of(records: Sequence[Record]) -> list[Record]:
+    """The records that tell what computed, one for each time the session was opened."""
+    return [record for record in records if record["type"] in ("session", "opened")]
 
 
 def check_image(header: Record, volume: Volume) -> None:

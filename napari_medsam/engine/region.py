@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ class Region:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Region:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`. Raises `ValueError` if the bits are damaged."""
         return cls(_index3(record["lower"]), _unpack(record["bits"], _index3(record["shape"])))
 
 
@@ -175,7 +176,7 @@ class Edit:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Edit:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`. Raises `ValueError` if the bits are damaged."""
         shape = _index3(record["shape"])
         return cls(_index3(record["lower"]), _unpack(record["added"], shape), _unpack(record["removed"], shape))
 
@@ -191,6 +192,12 @@ def _pack(bits: BoolArray) -> str:
 
 
 def _unpack(text: str, shape: Index3) -> BoolArray:
-    size = int(np.prod(shape))
-    packed = np.frombuffer(zlib.decompressobj().decompress(base64.b64decode(text), size // 8 + 1), dtype=np.uint8)
-    return np.unpackbits(packed, count=size).astype(bool).reshape(shape)
+    size = math.prod(shape)
+    try:
+        # Never more than the box needs, so that a forged record cannot fill the memory.
+        packed = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), size // 8 + 1)
+    except zlib.error as error:
+        raise ValueError(f"These are no packed bits: {error}.") from error
+    if min(shape) < 0 or len(packed) < (size + 7) // 8:
+        raise ValueError(f"There are fewer bits than a box of {shape} voxels has.")
+    return np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=size).astype(bool).reshape(shape)

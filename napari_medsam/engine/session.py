@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.errors import JournalError, MedSamError, PromptError, SaveError
+from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Journal
 from napari_medsam.engine.label_map import LARGEST_ID, compose_labels
@@ -23,8 +23,9 @@ from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.recorder import Recorder
-from napari_medsam.engine.recovery import check_image, find_image, retell
+from napari_medsam.engine.recovery import check_image, engines_of, find_image, retell
 from napari_medsam.engine.region import Edit, Region
+from napari_medsam.engine.saving import save_masks
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
@@ -111,7 +112,7 @@ class Session:
                 volume = find_image(header, journal)
             else:
                 check_image(header, volume)
-            written = [r["model"] for r in contents.records if r["type"] in ("session", "opened")][-1]
+            written = engines_of(contents.records)[-1]["model"]
             segmenter = segmenter or load_segmenter(written["name"])
         except BaseException:
             opened.close()
@@ -408,17 +409,9 @@ class Session:
         SaveError
             If there is nothing to save or it cannot be written; what was there before is untouched.
         """
-        # Imported here: writers of medical formats take long to import, and most clicks save nothing.
-        from napari_medsam.engine.io import SavedObject, save_objects
-
-        objects = [item for item in self._document.objects.values() if item.mask]
-        if not objects:
-            raise SaveError("There is nothing to save yet: no object has a voxel.")
-        save_objects(path, self.volume, [SavedObject(o.name, o.colour, o.mask, o.id) for o in objects])
+        ids = save_masks(path, self.volume, self._document.objects.values())
         with self._ledger.changing() as events:
-            self._ledger.recorder.add(
-                "saved", path=str(path.absolute()), sha256=_file_hash(path), objects=[o.id for o in objects]
-            )
+            self._ledger.recorder.add("saved", path=str(path.absolute()), sha256=_file_hash(path), objects=ids)
             self._ledger.flush(events)
 
     def close(self) -> None:
