@@ -194,8 +194,8 @@ def _doubts(
         model = engine["model"]
         if (model["name"], model["weights_hash"]) != (segmenter.info.name, segmenter.info.weights_hash):
             yield (
-                f"The journal was written with the model {model['name']} (weights {model['weights_hash'][:12]}), "
-                f"this is {segmenter.info.name} (weights {segmenter.info.weights_hash[:12]}): replay with the one it names."
+                f"The journal was written with the model {model['name']} (weights {model['weights_hash'][:12]}), this "
+                f"is {segmenter.info.name} (weights {segmenter.info.weights_hash[:12]}): replay with the one it names."
             )
             return
 

@@ -344,14 +344,16 @@ class Session:
             As `predict`; the session is as it was.
         """
         task = task or Task()
-        while True:
-            with self._ledger.changing() as events:
-                if self._ledger.drop(prompt_id, events):
-                    return Edit.nothing()
-            objects = self._document.objects
-            old = next((item for item in objects.values() if any(p.id == prompt_id for p in item.prompts)), None)
-            if old is None:
+        with self._ledger.changing() as events:
+            if self._ledger.drop(prompt_id, events):
+                return Edit.nothing()
+            if _with_prompt(self._document.objects, prompt_id) is None:
                 raise MedSamError("There is no such prompt in this session.")
+        while True:
+            objects = self._document.objects
+            old = _with_prompt(objects, prompt_id)
+            if old is None:
+                return Edit.nothing()
             steps = _without(old.steps, prompt_id)
             overlap = self.overlap
             mask = self._predictor.retrace(steps, objects, old.id, overlap, task)
@@ -461,6 +463,10 @@ class Session:
         new: dict[int, SegmentedObject | None] = {i: replace(objects[i], mask=mask) for i, mask in masks.items()}
         new[object_id] = replace(objects[object_id], mask=masks[object_id], steps=steps)
         return new
+
+
+def _with_prompt(objects: Mapping[int, SegmentedObject], prompt_id: str) -> SegmentedObject | None:
+    return next((item for item in objects.values() if any(p.id == prompt_id for p in item.prompts)), None)
 
 
 def _without(steps: tuple[Step, ...], prompt_id: str) -> tuple[Step, ...]:
