@@ -1,0 +1,160 @@
+"""DICOM segmentation objects (SEG) through highdicom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+from highdicom.color import CIELabColor
+from pydicom.sr.codedict import codes
+
+from napari_medsam.engine.errors import ImageError, SaveError
+from napari_medsam.engine.io.affines import farthest
+from napari_medsam.engine.io.dicom import stack_of
+from napari_medsam.engine.io.dicom_slices import Slice
+from napari_medsam.engine.io.guard import require_plausible
+from napari_medsam.engine.io.saved_object import SavedObject, colour_of
+from napari_medsam.engine.io.stored import Stored
+from napari_medsam.engine.io.values import Array
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.volume import Volume
+
+_SEG = pydicom.uid.SegmentationStorage
+_SERIES_NUMBER = 900
+_LONGEST_NAME = 64
+
+
+def is_dicom_segmentation(path: Path) -> bool:
+    """Whether a DICOM file is a segmentation."""
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
+    return bool(header.get("SOPClassUID") == _SEG)
+
+
+def read_dicom_segmentation(path: Path) -> Stored:
+    """Read a DICOM SEG. Its grid spans the slices that it has frames for.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged, or its frames are not slices of one grid.
+    """
+    try:
+        file = highdicom.seg.segread(path)
+        rows, columns = int(file.Rows), int(file.Columns)
+        require_plausible(path, rows * columns * int(file.NumberOfFrames))
+        objects = []
+        for i, number in enumerate(file.segment_numbers):
+            volume = file.get_volume(segment_numbers=[number], combine_segments=False)
+            mask = volume.array[..., 0] >= 0.5
+            description = file.get_segment_description(number)
+            objects.append(
+                SavedObject(str(description.segment_label), _colour(description, i), Region.of(mask), int(number))
+            )
+    except ImageError:
+        raise
+    # highdicom and pydicom raise almost anything for a damaged or unusual file.
+    except Exception as error:
+        raise ImageError(f"{path.name} is damaged, or a segmentation of a kind that cannot be read: {error}") from error
+    if not objects:
+        raise ImageError(f"{path.name} describes no segments.")
+    z, y, x = volume.array.shape[:3]
+    return Stored(objects, (z, y, x), np.array(volume.affine, dtype=np.float64))
+
+
+def write_dicom_segmentation(path: Path, volume: Volume, objects: Sequence[SavedObject]) -> None:
+    """Write a DICOM SEG that refers to the images the volume was read from.
+
+    Segments are numbered in the order of ``objects``, as the format demands; overlaps are kept.
+
+    Raises
+    ------
+    SaveError
+        If the volume was not read from DICOM, its files are gone or changed, or nothing is segmented.
+    """
+    images = _images(volume)
+    for item in objects:
+        if len(item.name) > _LONGEST_NAME or not item.name:
+            raise SaveError(f"DICOM takes names of 1 to {_LONGEST_NAME} characters: rename '{item.name}'.")
+    if not any(item.region for item in objects):
+        raise SaveError("Nothing is segmented yet, and a DICOM segmentation cannot be empty.")
+    sources = [
+        pydicom.dcmread(image.path, stop_before_pixels=True, force=True) for image in _first_of_each_file(images)
+    ]
+    segmentation = highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=_frames(images, objects, sources[0]),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(number, item) for number, item in enumerate(objects, 1)],
+        series_instance_uid=highdicom.UID(),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="napari-medsam",
+        manufacturer_model_name="napari-medsam",
+        software_versions=version("napari-medsam"),
+        device_serial_number="0",
+        series_description="Segmentation",
+    )
+    segmentation.save_as(path)
+
+
+def _images(volume: Volume) -> list[Slice]:
+    advice = "save as .nii.gz or .seg.nrrd instead"
+    if volume.source is None or volume.modality == "":
+        raise SaveError(
+            f"A DICOM segmentation refers to DICOM images, and this image was not opened from any: {advice}."
+        )
+    try:
+        stack = stack_of(volume.source)
+    except (ImageError, OSError) as error:
+        raise SaveError(f"The DICOM images of this volume cannot be read any more ({error}): {advice}.") from error
+    frame = stack.frames[volume.frame] if volume.frame < len(stack.frames) else []
+    if len(frame) != volume.shape[0] or farthest(volume.shape, stack.affine, volume.affine) > 0.01:
+        raise SaveError(f"The DICOM images in {volume.source.name} have changed since they were opened: {advice}.")
+    if frame[0].position is None:
+        raise SaveError(f"The DICOM images of this volume have no place in the patient: {advice}.")
+    return frame
+
+
+def _first_of_each_file(images: list[Slice]) -> list[Slice]:
+    return list({image.path: image for image in images}.values())
+
+
+def _frames(images: list[Slice], objects: Sequence[SavedObject], source: Any) -> Array:
+    """Bits ``(frame, row, column, segment)`` in the order of the source's frames."""
+    rows, columns = images[0].size
+    numbers = range(len(images)) if images[0].frame is None else [image.frame or 0 for image in images]
+    total = len(images) if images[0].frame is None else int(source.NumberOfFrames)
+    bits = np.zeros((total, rows, columns, len(objects)), dtype=np.uint8)
+    for segment, item in enumerate(objects):
+        depth, height, width = item.region.slices
+        for z, plane in zip(range(depth.start, depth.stop), item.region.voxels, strict=True):
+            bits[numbers[z], height, width, segment] = plane
+    return bits
+
+
+def _description(number: int, item: SavedObject) -> Any:
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=item.name,
+        segmented_property_category=codes.SCT.Tissue,
+        segmented_property_type=codes.SCT.Tissue,
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="napari-medsam", family=codes.DCM.ArtificialIntelligence, version=version("napari-medsam")
+        ),
+        display_color=CIELabColor.from_rgb(*item.colour),
+    )
+
+
+def _colour(description: Any, i: int) -> tuple[int, int, int]:
+    stored = description.get("RecommendedDisplayCIELabValue")
+    if not stored:
+        return colour_of(i)
+    red, green, blue = CIELabColor.from_dicom_value(tuple(stored)).to_rgb()
+    return int(red), int(green), int(blue)
