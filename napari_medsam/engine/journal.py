@@ -94,6 +94,9 @@ class Journal:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise JournalError(f"The folder {path.parent} for journals cannot be made ({error.strerror}).") from error
+        try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, 0o600)
         except FileExistsError as error:
             raise JournalError(f"There is a journal {path} already: recover it, or choose another name.") from error

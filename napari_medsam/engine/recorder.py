@@ -31,6 +31,11 @@ class Recorder:
         What the session is about.
     journal : Journal, optional
         The open journal of a recovered session.
+
+    Attributes
+    ----------
+    has_begun : bool
+        Whether something was to be put on disk yet.
     """
 
     def __init__(self, path: Path | None, volume: Volume, info: SegmenterInfo, journal: Journal | None = None) -> None:
@@ -39,14 +44,10 @@ class Recorder:
         self._info = info
         self._journal = journal
         self._has_header = journal is not None
+        self.has_begun = journal is not None
         self._waiting: list[Record] = []
         if journal is not None:
             self.add("opened", **engine_record(info))
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is a file."""
-        return self._journal is not None
 
     def add(self, kind: str, **fields: Any) -> None:
         """Queue a record for the next `flush`."""
@@ -63,6 +64,7 @@ class Recorder:
         """
         if self._path is None:
             return
+        self.has_begun = True
         if self._journal is None:
             self._journal = Journal.create(self._path)
         if not self._has_header:
