@@ -1,0 +1,395 @@
+"""What the *Segment* widget decides: which session a prompt goes to, what runs, what the user is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from psygnal import Signal
+
+from napari_medsam.engine.errors import ImageError, MedSamError
+from napari_medsam.engine.journals import new_journal
+from napari_medsam.engine.objects import Overlap
+from napari_medsam.engine.prompts import Box, Prompt
+from napari_medsam.engine.segmenters.base import Segmenter
+from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
+from napari_medsam.engine.session import Session
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.jobs import Dispatch, Jobs
+from napari_medsam.widgets.strokes import extended_to, united
+
+
+class ImageSource(Protocol):
+    """An image on offer, told from others by identity."""
+
+    def volume_maker(self, frame: int) -> Callable[[], Volume]:
+        """A function that makes one frame's volume; it runs on the engine thread."""
+        ...
+
+
+class SegmentController:
+    """Binds one image, its frames and their sessions; knows no window.
+
+    All methods are called, and all signals emitted, on the GUI thread. Nothing here waits: opening, predicting and
+    preparing are jobs of the engine thread, changes that touch the disk are jobs of a second thread, so that undo
+    answers at once while a prediction runs.
+
+    Parameters
+    ----------
+    dispatch : callable
+        Runs a function on the GUI thread soon; callable from any thread.
+    """
+
+    changed = Signal()
+    """Objects, prompts, history or settings changed: whoever shows them looks again."""
+    opened = Signal(object, int)
+    """``(image, frame)``: the session of this frame is there."""
+    edited = Signal(object, int, tuple, tuple)
+    """``(image, frame, lower, upper)``: labels in this box changed."""
+    message = Signal(str)
+    """One sentence for the user."""
+    failed = Signal(Exception)
+    """Something did not work; the error is for the user."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._engine = Jobs("napari-medsam engine", dispatch)
+        self._disk = Jobs("napari-medsam journal", dispatch)
+        self._numbers = itertools.count()
+        self._segmenters: dict[str, Segmenter] = {}
+        self._image: ImageSource | None = None
+        self._images: dict[ImageSource, dict[int, FrameWork]] = {}
+        self._frame = 0
+        self._overlap = Overlap.KEEP
+        self.model = segmenter_names()[0]
+        self.auto_run = True
+
+    @property
+    def engine(self) -> Jobs:
+        """The engine thread's jobs, for progress and cancelling."""
+        return self._engine
+
+    @property
+    def image(self) -> ImageSource | None:
+        """The chosen image."""
+        return self._image
+
+    @property
+    def work(self) -> FrameWork:
+        """The displayed frame of the chosen image."""
+        if self._image is None:
+            return FrameWork(self._frame)
+        return self._images[self._image].setdefault(self._frame, FrameWork(self._frame))
+
+    def works(self, image: ImageSource) -> tuple[FrameWork, ...]:
+        """All frames of an image that were worked on."""
+        return tuple(self._images.get(image, {}).values())
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether a session of this image was opened; from then on the model is fixed."""
+        return self._image is not None and any(work.session is not None for work in self.works(self._image))
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The chosen model, once it is loaded."""
+        return self._segmenters.get(self.model)
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is under way."""
+        return self._engine.busy or self._disk.busy
+
+    @property
+    def overlap(self) -> Overlap:
+        """What happens where a new mask meets another object."""
+        return self._overlap
+
+    def set_image(self, image: ImageSource | None) -> None:
+        """Choose the image; whatever was done on others stays until `forget`."""
+        self._image = image
+        if image is not None:
+            self._images.setdefault(image, {})
+        self._frame = 0
+        self.changed.emit()
+
+    def forget(self, image: ImageSource) -> None:
+        """End the work on an image that is gone."""
+        if image is self._image:
+            self._engine.cancel_all()
+            self._image = None
+        for work in self._images.pop(image, {}).values():
+            _close(work)
+        self.changed.emit()
+
+    def set_frame(self, frame: int) -> None:
+        """Say which frame is displayed."""
+        if frame != self._frame:
+            self._frame = frame
+            self.changed.emit()
+
+    def set_overlap(self, overlap: Overlap) -> None:
+        """Choose what happens where a new mask meets another object."""
+        self._overlap = overlap
+        for frames in self._images.values():
+            for work in frames.values():
+                if work.session is not None:
+                    work.session.overlap = overlap
+        self.changed.emit()
+
+    def set_auto_run(self, on: bool) -> None:
+        """Choose whether prompts are answered at once."""
+        self.auto_run = on
+        self.changed.emit()
+
+    def open(self) -> None:
+        """Make the displayed frame ready ahead of the first prompt: volume, model, what predictions share."""
+        work = self.work
+        image = self._image
+        if work.session is not None or image is None:
+            return
+        make, model, loaded = image.volume_maker(work.frame), self.model, self.segmenter
+
+        def start(task: Task) -> Session:
+            task.progress(0.0, "Reading the image")
+            volume = make()
+            task.progress(0.1, "Loading the model")
+            segmenter = loaded or load_segmenter(model)
+            session = Session(volume, segmenter, new_journal())
+            task.progress(0.3, "Preparing the image")
+            session.prepare(task)
+            return session
+
+        key = ("open", id(work))
+        self._engine.submit(key, "Opening", start, partial(self._on_opened, image, work, model), self._on_failed)
+
+    def adopt(self, session: Session) -> None:
+        """Take a recovered session as that of the first frame of the chosen image."""
+        assert self._image is not None
+        self._on_opened(self._image, self.work, session.segmenter.info.name, session)
+        for note in session.notes:
+            self.message.emit(note)
+
+    def give(self, prompt: Prompt) -> None:
+        """Give a prompt to the current object of the displayed frame."""
+        work = self.work
+        if work.session is None:
+            work.waiting.append(prompt)
+            self.open()
+            self.changed.emit()
+            return
+        try:
+            work.current = work.session.add_prompt(prompt, work.current)
+        except MedSamError as error:
+            self.failed.emit(error)
+            return
+        work.box = prompt if isinstance(prompt, Box) else work.box
+        if self.auto_run:
+            self._predict(work, work.current)
+        elif not isinstance(prompt, Box):
+            self.message.emit("The prompt waits: press Run to predict.")
+
+    def extend_box(self, axis: int, level: int) -> None:
+        """Stretch the newest box of the current object to the slice ``level`` along ``axis``."""
+        if self.work.box is None:
+            self.message.emit("Draw a box first, then scroll to the other end of the object and extend it.")
+            return
+        self._replace_box(extended_to(self.work.box, axis, level))
+
+    def join_box(self, box: Box) -> None:
+        """Make one box of the newest box of the current object and another; without one, just give the other."""
+        if self.work.box is None:
+            self.give(box)
+        else:
+            self._replace_box(united(self.work.box, box))
+
+    def run(self) -> None:
+        """Answer every prompt of the displayed frame that waits."""
+        work = self.work
+        if work.session is None:
+            if work.waiting:
+                self.open()
+            return
+        pending = [item.id for item in work.objects if item.pending]
+        for object_id in pending:
+            self._predict(work, object_id)
+        if not pending:
+            self.message.emit("No prompt waits: give one first.")
+
+    def cancel(self) -> None:
+        """Stop what runs; prompts that were not answered wait."""
+        self._engine.cancel_all()
+        self.message.emit("Cancelled. Press Run to go on, or Undo to drop the prompt.")
+        self.changed.emit()
+
+    def next_object(self) -> None:
+        """Begin another object."""
+        work = self.work
+        if work.session is not None:
+            work.current = work.session.add_object().id
+            work.box = None
+            self.message.emit("A new object: give it a first prompt.")
+            self.changed.emit()
+
+    def choose_object(self, object_id: int) -> None:
+        """Go back to an object: the next prompt is for it."""
+        work = self.work
+        if object_id != work.current:
+            work.current, work.box = object_id, None
+            self.changed.emit()
+
+    def rename_object(self, object_id: int, name: str) -> None:
+        """Give an object another name."""
+        session = self.work.session
+        if session is not None and name.strip():
+            session.rename(object_id, name.strip())
+        self.changed.emit()
+
+    def delete_object(self) -> None:
+        """Delete the current object."""
+        work = self.work
+        if work.session is not None and work.current is not None:
+            self._on_disk("Deleting", partial(work.session.remove_object, work.current))
+
+    def undo(self) -> None:
+        """Take the newest step of the displayed frame back."""
+        work = self.work
+        if work.session is None:
+            if work.waiting:
+                work.waiting.pop()
+                self.changed.emit()
+            return
+        if work.has_pending:
+            # What runs would answer a prompt that is being taken back.
+            self._engine.cancel_all()
+        work.box = None
+        self._on_disk("Undoing", work.session.undo)
+
+    def redo(self) -> None:
+        """Do the step again that was taken back last."""
+        if self.work.session is not None:
+            self._on_disk("Redoing", self.work.session.redo)
+
+    def save(self, path: Path) -> None:
+        """Write the objects of the displayed frame."""
+        work, session = self.work, self.work.session
+        if session is None:
+            self.message.emit("There is nothing to save yet.")
+            return
+        newest = work.newest_command
+
+        def done(_: None) -> None:
+            work.saved = newest
+            self.message.emit(f"Saved {path.name}.")
+
+        key = ("save", next(self._numbers))
+        self._engine.submit(key, f"Saving {path.name}", lambda _: session.save(path), done, self._on_failed)
+
+    def close(self) -> None:
+        """End the work of both threads and the sessions."""
+        self._engine.close()
+        self._disk.close()
+        for image in tuple(self._images):
+            self.forget(image)
+
+    def _predict(self, work: FrameWork, object_id: int) -> None:
+        session = work.session
+        assert session is not None
+
+        def done(_: object) -> None:
+            self.changed.emit()
+            self._tell_result(work, object_id)
+
+        key = ("predict", id(work), object_id)
+        self._engine.submit(key, "Segmenting", partial(session.predict, object_id), done, self._on_failed)
+
+    def _tell_result(self, work: FrameWork, object_id: int) -> None:
+        item = next((o for o in work.objects if o.id == object_id), None)
+        if item is None or work.session is None:
+            return
+        if not item.mask:
+            self.message.emit(f"{item.name}: nothing was found there. Add a prompt, or undo.")
+            return
+        spacing = work.session.volume.spacing
+        millilitres = item.mask.count * spacing[0] * spacing[1] * spacing[2] / 1000
+        hint = "Click to correct it, or start the next object."
+        if work.box is not None and work.box.is_flat and min(work.session.volume.shape) > 1:
+            hint = "For a 3D box, scroll to the object's other end and extend the box."
+        self.message.emit(f"{item.name}: {millilitres:.3g} ml. {hint}")
+
+    def _replace_box(self, box: Box) -> None:
+        work = self.work
+        session, old, object_id = work.session, work.box, work.current
+        if session is None or old is None or object_id is None:
+            return
+        work.box = box
+        self._engine.cancel_all()
+
+        def replace() -> None:
+            item = session.object(object_id)
+            newest = item.steps[-1] if item.steps else ()
+            is_last = bool(session.history) and object_id in session.history[-1].changes and newest == (old,)
+            if is_last and not item.pending:
+                session.undo()
+            else:
+                session.remove_prompt(old.id)
+            session.add_prompt(box, object_id)
+
+        def done() -> None:
+            if self.auto_run:
+                self._predict(work, object_id)
+
+        self._on_disk("Extending the box", replace, done)
+
+    def _on_disk(self, text: str, change: Callable[[], object], then: Callable[[], None] = lambda: None) -> None:
+        def done(_: object) -> None:
+            self.work.settle_current()
+            self.changed.emit()
+            then()
+
+        self._disk.submit(next(self._numbers), text, lambda _: change(), done, self._on_failed)
+
+    def _on_opened(self, image: ImageSource, work: FrameWork, model: str, session: Session) -> None:
+        if not self._holds(image, work):
+            session.close()
+            return
+        self._segmenters[model] = session.segmenter
+        work.session = session
+        session.overlap = self._overlap
+        session.edited.connect(lambda _id, low, up: self._dispatch(partial(self._on_edited, image, work, low, up)))
+        for signal in (session.objects_changed, session.prompts_changed, session.history_changed):
+            signal.connect(self._on_session_changed)
+        session.journal_failed.connect(lambda sentence: self._dispatch(lambda: self.failed.emit(MedSamError(sentence))))
+        work.settle_current()
+        self.opened.emit(image, work.frame)
+        waiting, work.waiting = work.waiting, []
+        for prompt in waiting:
+            self.give(prompt)
+        self.changed.emit()
+
+    def _on_session_changed(self) -> None:
+        self._dispatch(self.changed.emit)
+
+    def _on_edited(self, image: ImageSource, work: FrameWork, lower: Index3, upper: Index3) -> None:
+        if self._holds(image, work):
+            self.edited.emit(image, work.frame, lower, upper)
+
+    def _holds(self, image: ImageSource, work: FrameWork) -> bool:
+        return self._images.get(image, {}).get(work.frame) is work
+
+    def _on_failed(self, error: Exception) -> None:
+        if isinstance(error, ImageError):
+            self.work.waiting.clear()
+        self.failed.emit(error)
+        self.changed.emit()
+
+
+def _close(work: FrameWork) -> None:
+    # A journal that is not closed is offered for recovery: nothing unsaved is lost by closing a window.
+    if work.session is not None and work.is_saved:
+        work.session.close()

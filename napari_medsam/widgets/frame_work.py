@@ -1,0 +1,71 @@
+"""What is known of one frame of an image while its session is being opened, and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from napari_medsam.engine.history import Command
+from napari_medsam.engine.objects import SegmentedObject
+from napari_medsam.engine.prompts import Box, Prompt
+from napari_medsam.engine.session import Session
+
+
+@dataclass
+class FrameWork:
+    """One frame of the chosen image.
+
+    Parameters
+    ----------
+    frame : int
+        Which one.
+    session : Session or None
+        None until the engine has opened it.
+    waiting : list of Prompt
+        Given before the session was there.
+    current : int or None
+        Id of the object that gets the next prompt; None lets the session make one.
+    box : Box or None
+        The newest box of the current object, which can still be extended.
+    saved : int
+        Number of the newest command when the objects were last saved; 0 if never.
+    """
+
+    frame: int
+    session: Session | None = None
+    waiting: list[Prompt] = field(default_factory=list)
+    current: int | None = None
+    box: Box | None = None
+    saved: int = 0
+
+    @property
+    def objects(self) -> tuple[SegmentedObject, ...]:
+        """The objects of the session; none before it is there."""
+        return self.session.objects if self.session is not None else ()
+
+    @property
+    def current_object(self) -> SegmentedObject | None:
+        """The object that gets the next prompt, where it exists."""
+        return next((item for item in self.objects if item.id == self.current), None)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether prompts wait for an answer."""
+        return bool(self.waiting) or any(item.pending for item in self.objects)
+
+    @property
+    def newest_command(self) -> int:
+        """Number of the newest command that is not taken back; 0 if there is none."""
+        history: tuple[Command, ...] = self.session.history if self.session is not None else ()
+        return history[-1].number if history else 0
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether there is nothing that a save has not written."""
+        return self.newest_command == self.saved or not any(item.mask for item in self.objects)
+
+    def settle_current(self) -> None:
+        """After objects came or went: keep the current one if it still exists, else take the newest."""
+        objects = self.objects
+        if all(item.id != self.current for item in objects):
+            self.current = objects[-1].id if objects else None
+            self.box = None

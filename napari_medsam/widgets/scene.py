@@ -1,0 +1,81 @@
+"""An image layer and the layers of ours that belong to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medsam.engine.prompts import Prompt
+from napari_medsam.engine.volume import Volume
+from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.layer_grid import LayerGrid
+from napari_medsam.widgets.layer_volume import METADATA_KEY, volume_maker, volumes_in
+from napari_medsam.widgets.prompt_layers import PromptLayers, ShownPrompt, Slice
+from napari_medsam.widgets.result_layer import ResultLayer, blank_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+
+class Scene:
+    """One image layer, its prompt layers and its result layer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    image : napari.layers.Image
+
+    Raises
+    ------
+    ImageError
+        If the layer has a number of axes that cannot be segmented.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self.image = image
+        self.grid = LayerGrid.of(image)
+        self.prompts = PromptLayers(viewer, image, self.grid)
+        self.result = ResultLayer(viewer, image, self.grid, {METADATA_KEY: volumes_in(image)})
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the viewer, the image first."""
+        ours = (self.result.layer, self.prompts.points, self.prompts.shapes)
+        return [self.image, *(layer for layer in ours if layer is not None)]
+
+    def volume_maker(self, frame: int) -> Callable[[], Volume]:
+        """A function that makes the volume of a frame, for the engine thread."""
+        return volume_maker(self.image, frame)
+
+    def painted(self, works: tuple[FrameWork, ...]) -> npt.NDArray[np.generic]:
+        """All masks of the image as one array of its shape; for the engine thread."""
+        labels = blank_labels(self.grid.shape, works[0].frame if works else 0, self.grid)
+        for work in works:
+            if work.session is not None and any(item.mask for item in work.objects):
+                painted = work.session.labels()
+                if painted.max() > np.iinfo(labels.dtype).max:
+                    labels = labels.astype(np.int32)
+                self.grid.frame_of(labels, work.frame)[:] = painted
+        return labels
+
+    def show_prompts(self, work: FrameWork, plane: Slice | None, preview: Prompt | None = None) -> None:
+        """Draw the prompts of the current object of a frame, and the one that is being drawn."""
+        item = work.current_object
+        shown = [ShownPrompt(p, pending=False) for p in item.prompts] if item else []
+        waiting = [*(item.pending if item else ()), *work.waiting]
+        if preview is not None:
+            waiting.append(preview)
+        self.prompts.show(work.frame, [*shown, *(ShownPrompt(p, pending=True) for p in waiting)], plane)
+
+    def show_objects(self, works: tuple[FrameWork, ...]) -> None:
+        """Colour the result layer."""
+        self.result.set_colours({item.id: item.colour for work in works for item in work.objects})
+
+    def close(self) -> None:
+        """Take the prompt layers away; the result stays with the user."""
+        self.prompts.remove()
