@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pydicom
 from highdicom.color import CIELabColor
 from pydicom.sr.codedict import codes
 
+from napari_medsam import __version__
 from napari_medsam.engine.errors import ImageError, SaveError
 from napari_medsam.engine.io.affines import farthest
 from napari_medsam.engine.io.dicom import stack_of
@@ -26,6 +27,18 @@ from napari_medsam.engine.volume import Volume
 
 _SEG = pydicom.uid.SegmentationStorage
 _SERIES_NUMBER = 900
+_INSTEAD = "save as .nii.gz or .seg.nrrd instead"
+_MAY_BE_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
 _LONGEST_NAME = 64
 
 
@@ -82,47 +95,59 @@ def write_dicom_segmentation(path: Path, volume: Volume, objects: Sequence[Saved
             raise SaveError(f"DICOM takes names of 1 to {_LONGEST_NAME} characters: rename '{item.name}'.")
     if not any(item.region for item in objects):
         raise SaveError("Nothing is segmented yet, and a DICOM segmentation cannot be empty.")
-    sources = [
-        pydicom.dcmread(image.path, stop_before_pixels=True, force=True) for image in _first_of_each_file(images)
-    ]
-    segmentation = highdicom.seg.Segmentation(
-        source_images=sources,
-        pixel_array=_frames(images, objects, sources[0]),
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(number, item) for number, item in enumerate(objects, 1)],
-        series_instance_uid=highdicom.UID(),
-        series_number=_SERIES_NUMBER,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="napari-medsam",
-        manufacturer_model_name="napari-medsam",
-        software_versions=version("napari-medsam"),
-        device_serial_number="0",
-        series_description="Segmentation",
-    )
+    sources = [_source(path) for path in dict.fromkeys(image.path for image in images)]
+    try:
+        with warnings.catch_warnings():
+            # Of the patient's name and the like in the source, which are copied as they are.
+            warnings.simplefilter("ignore", UserWarning)
+            segmentation = highdicom.seg.Segmentation(
+                source_images=sources,
+                pixel_array=_frames(images, objects, sources[0]),
+                segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+                segment_descriptions=[_description(number, item) for number, item in enumerate(objects, 1)],
+                series_instance_uid=highdicom.UID(),
+                series_number=_SERIES_NUMBER,
+                sop_instance_uid=highdicom.UID(),
+                instance_number=1,
+                manufacturer="napari-medsam",
+                manufacturer_model_name="napari-medsam",
+                software_versions=__version__,
+                device_serial_number="0",
+                series_description="Segmentation",
+            )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SaveError(
+            f"The headers of these DICOM images are not complete enough for a DICOM segmentation ({error}): {_INSTEAD}."
+        ) from error
     segmentation.save_as(path)
 
 
 def _images(volume: Volume) -> list[Slice]:
-    advice = "save as .nii.gz or .seg.nrrd instead"
     if volume.source is None or volume.modality == "":
         raise SaveError(
-            f"A DICOM segmentation refers to DICOM images, and this image was not opened from any: {advice}."
+            f"A DICOM segmentation refers to DICOM images, and this image was not opened from any: {_INSTEAD}."
         )
     try:
         stack = stack_of(volume.source)
     except (ImageError, OSError) as error:
-        raise SaveError(f"The DICOM images of this volume cannot be read any more ({error}): {advice}.") from error
+        raise SaveError(f"The DICOM images of this volume cannot be read any more ({error}): {_INSTEAD}.") from error
     frame = stack.frames[volume.frame] if volume.frame < len(stack.frames) else []
     if len(frame) != volume.shape[0] or farthest(volume.shape, stack.affine, volume.affine) > 0.01:
-        raise SaveError(f"The DICOM images in {volume.source.name} have changed since they were opened: {advice}.")
+        raise SaveError(f"The DICOM images in {volume.source.name} have changed since they were opened: {_INSTEAD}.")
     if frame[0].position is None:
-        raise SaveError(f"The DICOM images of this volume have no place in the patient: {advice}.")
+        raise SaveError(f"The DICOM images of this volume have no place in the patient: {_INSTEAD}.")
     return frame
 
 
-def _first_of_each_file(images: list[Slice]) -> list[Slice]:
-    return list({image.path: image for image in images}.values())
+def _source(path: Path) -> Any:
+    """The header of an image, with what the standard wants there even if empty and old exports leave out."""
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    for keyword in _MAY_BE_EMPTY:
+        if keyword not in header:
+            setattr(header, keyword, "")
+    if not header.get("SpecificCharacterSet"):
+        header.pop("SpecificCharacterSet", None)
+    return header
 
 
 def _frames(images: list[Slice], objects: Sequence[SavedObject], source: Any) -> Array:
@@ -146,7 +171,7 @@ def _description(number: int, item: SavedObject) -> Any:
         segmented_property_type=codes.SCT.Tissue,
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
-            name="napari-medsam", family=codes.DCM.ArtificialIntelligence, version=version("napari-medsam")
+            name="napari-medsam", family=codes.DCM.ArtificialIntelligence, version=__version__
         ),
         display_color=CIELabColor.from_rgb(*item.colour),
     )
