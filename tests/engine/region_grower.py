@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_medsam.engine.errors import ImageError, PromptError
-from napari_medsam.engine.prompts import Box, MaskPrompt, Point, Prompt
+from napari_medsam.engine.prompts import Box, MaskPrompt, Prompt
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Prediction, SegmenterInfo
 from napari_medsam.engine.task import Task
@@ -49,6 +49,8 @@ class RegionGrower:
     def predict(self, prepared: Smoothed, prompts: Sequence[Prompt], previous: Region, task: Task) -> Prediction:
         shape = prepared.volume.shape
         values = prepared.values
+        if not previous and not any(prompt.positive for prompt in prompts):
+            raise PromptError("A first prompt must be positive.")
         mask = previous.full(shape)
         for number, prompt in enumerate(prompts):
             task.progress(number / len(prompts), "Growing")
@@ -63,8 +65,6 @@ class RegionGrower:
                 labels, _ = ndimage.label(similar)
                 grown = np.isin(labels, np.unique(labels[touched]))
             mask = mask | grown if prompt.positive else mask & ~grown
-            if isinstance(prompt, Point) and not prompt.positive and len(prompts) == 1:
-                raise PromptError("A first prompt must be positive.")
         if self.before_answer is not None:
             self.before_answer()
         task.check()
