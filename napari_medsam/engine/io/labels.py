@@ -84,7 +84,7 @@ def _stored(path: Path, like: Volume | None) -> Stored | None:
 
         if not is_dicom(path):
             return None
-        from napari_medsam.engine.io.dicom_segmentation import is_dicom_segmentation, read_dicom_segmentation
+        from napari_medsam.engine.io.dicom_segmentation_reading import is_dicom_segmentation, read_dicom_segmentation
 
         if not is_dicom_segmentation(path):
             return None

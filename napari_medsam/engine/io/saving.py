@@ -50,7 +50,7 @@ def _writer(path: Path, volume: Volume, objects: Sequence[SavedObject]) -> Calla
 
         return lambda aside: write_slicer(aside, objects, volume.shape, volume.affine)
     if has_suffix(path, ".dcm"):
-        from napari_medsam.engine.io.dicom_segmentation import write_dicom_segmentation
+        from napari_medsam.engine.io.dicom_segmentation_writing import write_dicom_segmentation
 
         return lambda aside: write_dicom_segmentation(aside, volume, objects)
     if not has_suffix(path, ".nii", ".nii.gz", ".nrrd", ".mha", ".png"):

@@ -1,4 +1,4 @@
-"""DICOM segmentation objects (SEG) through highdicom."""
+"""DICOM segmentation objects (SEG) written through highdicom."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ from napari_medsam.engine.errors import ImageError, SaveError
 from napari_medsam.engine.io.affines import farthest
 from napari_medsam.engine.io.dicom import stack_of
 from napari_medsam.engine.io.dicom_slices import Slice
-from napari_medsam.engine.io.guard import require_plausible
-from napari_medsam.engine.io.saved_object import SavedObject, colour_of
-from napari_medsam.engine.io.stored import Stored
+from napari_medsam.engine.io.saved_object import SavedObject
 from napari_medsam.engine.io.values import Array
-from napari_medsam.engine.region import Region
 from napari_medsam.engine.volume import Volume
 
-_SEG = pydicom.uid.SegmentationStorage
 _SERIES_NUMBER = 900
 _INSTEAD = "save as .nii.gz or .seg.nrrd instead"
 _MAY_BE_EMPTY = (
@@ -40,43 +36,6 @@ _MAY_BE_EMPTY = (
     "StudyTime",
 )
 _LONGEST_NAME = 64
-
-
-def is_dicom_segmentation(path: Path) -> bool:
-    """Whether a DICOM file is a segmentation."""
-    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
-    return bool(header.get("SOPClassUID") == _SEG)
-
-
-def read_dicom_segmentation(path: Path) -> Stored:
-    """Read a DICOM SEG. Its grid spans the slices that it has frames for.
-
-    Raises
-    ------
-    ImageError
-        If the file is damaged, or its frames are not slices of one grid.
-    """
-    try:
-        file = highdicom.seg.segread(path)
-        rows, columns = int(file.Rows), int(file.Columns)
-        require_plausible(path, rows * columns * int(file.NumberOfFrames))
-        objects = []
-        for i, number in enumerate(file.segment_numbers):
-            volume = file.get_volume(segment_numbers=[number], combine_segments=False)
-            mask = volume.array[..., 0] >= 0.5
-            description = file.get_segment_description(number)
-            objects.append(
-                SavedObject(str(description.segment_label), _colour(description, i), Region.of(mask), int(number))
-            )
-    except ImageError:
-        raise
-    # highdicom and pydicom raise almost anything for a damaged or unusual file.
-    except Exception as error:
-        raise ImageError(f"{path.name} is damaged, or a segmentation of a kind that cannot be read: {error}") from error
-    if not objects:
-        raise ImageError(f"{path.name} describes no segments.")
-    z, y, x = volume.array.shape[:3]
-    return Stored(objects, (z, y, x), np.array(volume.affine, dtype=np.float64))
 
 
 def write_dicom_segmentation(path: Path, volume: Volume, objects: Sequence[SavedObject]) -> None:
@@ -175,11 +134,3 @@ def _description(number: int, item: SavedObject) -> Any:
         ),
         display_color=CIELabColor.from_rgb(*item.colour),
     )
-
-
-def _colour(description: Any, i: int) -> tuple[int, int, int]:
-    stored = description.get("RecommendedDisplayCIELabValue")
-    if not stored:
-        return colour_of(i)
-    red, green, blue = CIELabColor.from_dicom_value(tuple(stored)).to_rgb()
-    return int(red), int(green), int(blue)
