@@ -34,6 +34,7 @@ class Config:
     steps: int = 1000
     batch: int = 4
     slices: int = 8  # 2D: slices drawn from each patch
+    cells: int = 64  # side the patches are shrunk to: early training on fewer cells costs much less
     rounds: int = 3  # prompts in a row, at most
     rate: float = 1e-3
     warm_up: int = 50
@@ -96,8 +97,17 @@ def batch_of(pool: Pool, config: Config, rng: np.random.Generator) -> tuple[Tens
             images.append(picture[z : z + 1])
             masks.append(mask[z : z + 1])
             boxes.append(_slice_box(rng, mask[z], box))
-    image = torch.from_numpy(np.stack(images))[:, None]
-    return degrade(rng, image), torch.from_numpy(np.stack(masks)).float()[:, None], np.stack(boxes)
+    image, truth, edges = (
+        torch.from_numpy(np.stack(images))[:, None],
+        torch.from_numpy(np.stack(masks)).float()[:, None],
+        np.stack(boxes),
+    )
+    if config.dims == 3 and config.cells != image.shape[-1]:
+        edges = edges * (config.cells / image.shape[-1])
+        size = (config.cells,) * 3
+        image, truth = (functional.interpolate(part, size=size, mode="area") for part in (image, truth))
+        truth = (truth > 0.5).float()
+    return degrade(rng, image), truth, edges
 
 
 def _slice_box(rng: np.random.Generator, mask: np.ndarray, box: np.ndarray) -> np.ndarray:

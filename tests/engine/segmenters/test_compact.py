@@ -1,0 +1,178 @@
+"""The bundled model in use: what it answers, and that nothing a user gives breaks it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from napari_medsam.engine.errors import Cancelled, ImageError, PromptError
+from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.base import Segmenter
+from napari_medsam.engine.segmenters.compact import CompactSegmenter
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Volume, affine_from_spacing
+
+Shape = tuple[int, int, int]
+
+
+@pytest.fixture(scope="module")
+def compact() -> CompactSegmenter:
+    return CompactSegmenter(device="cpu")
+
+
+def ball_volume(shape: Shape = (40, 60, 60), spacing: tuple[float, float, float] = (1.5, 1.0, 1.0)) -> Volume:
+    grid = np.indices(shape).transpose(1, 2, 3, 0) * spacing
+    distance = np.linalg.norm(grid - np.multiply(shape, spacing) / 2, axis=-1)
+    noise = np.random.default_rng(0).normal(0, 15, shape)
+    return Volume((np.where(distance < 15, 120.0, 20.0) + noise).astype(np.float32), affine_from_spacing(spacing))
+
+
+def truth_of(volume: Volume) -> Region:
+    grid = np.indices(volume.shape).transpose(1, 2, 3, 0) * volume.spacing
+    return Region.of(np.linalg.norm(grid - np.multiply(volume.shape, volume.spacing) / 2, axis=-1) < 15)
+
+
+def dice(a: Region, b: Region, shape: Shape) -> float:
+    return 2 * (a.full(shape) & b.full(shape)).sum() / (a.count + b.count)
+
+
+def answer(model: CompactSegmenter, volume: Volume, *prompts: Prompt, previous: Region | None = None) -> Region:
+    prepared = model.prepare(volume, Task())
+    return model.predict(prepared, prompts, previous or Region.empty(), Task()).region
+
+
+def test_it_is_a_segmenter(compact: CompactSegmenter) -> None:
+    assert isinstance(compact, Segmenter)
+    assert compact.info.prompts == {"point", "box", "scribble", "lasso", "mask"}
+
+
+def test_every_kind_of_prompt_finds_the_ball(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    truth = truth_of(volume)
+    middle = (20.0, 30.0, 30.0)
+    outline = tuple((20.0, 30 + 14 * np.sin(t), 30 + 14 * np.cos(t)) for t in np.linspace(0, 6.2, 20))
+    flat = Box((20, truth.lower[1], truth.lower[2]), (21, truth.upper[1], truth.upper[2]))
+    kinds: Sequence[Prompt] = (
+        Box(truth.lower, truth.upper),
+        flat,
+        Point(middle),
+        Scribble(((20.0, 25.0, 25.0), (20.0, 35.0, 35.0)), radius=1.0),
+        Lasso(outline),
+    )
+    found = {f"{k}-{p.kind}": dice(answer(compact, volume, p), truth, volume.shape) for k, p in enumerate(kinds)}
+    assert min(found.values()) > 0.8, found
+
+
+def test_a_mask_is_taken_as_it_is_and_then_corrected(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    half = Region.of(truth_of(volume).full(volume.shape) & (np.arange(60) < 30))
+    mask = MaskPrompt(half)
+    assert dice(answer(compact, volume, mask), half, volume.shape) == 1
+    click = Point((20, 30, 38))
+    corrected = answer(compact, volume, mask, click, previous=half)
+    assert corrected.full(volume.shape)[click.voxel]
+
+
+def test_in_a_picture_of_one_slice(compact: CompactSegmenter) -> None:
+    whole = ball_volume()
+    picture = Volume(whole.data[20:21], affine_from_spacing((1.0, 1.0, 1.0)))
+    truth = Region.of(truth_of(whole).full(whole.shape)[20:21])
+    assert dice(answer(compact, picture, Box(truth.lower, truth.upper)), truth, picture.shape) > 0.85
+    assert answer(compact, picture, Point((0, 30, 30))).count > 100
+    colour = Volume(np.repeat(np.clip(picture.data, 0, 255)[..., None], 3, 3).astype(np.uint8))
+    assert dice(answer(compact, colour, Box(truth.lower, truth.upper)), truth, picture.shape) > 0.85
+
+
+def test_a_box_on_any_axis_grows_into_depth(compact: CompactSegmenter) -> None:
+    volume = ball_volume((50, 50, 50), (1.0, 1.0, 1.0))
+    truth = truth_of(volume)
+    for axis in range(3):
+        lower, upper = list(truth.lower), list(truth.upper)
+        lower[axis], upper[axis] = 25, 26
+        box = Box((lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2]))
+        assert dice(answer(compact, volume, box), truth, volume.shape) > 0.75
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clicks_are_obeyed_wherever_they_fall(compact: CompactSegmenter, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    volume = ball_volume()
+    region = answer(compact, volume, Box((8, 15, 15), (32, 45, 45)))
+    prompts: list[Prompt] = [Box((8, 15, 15), (32, 45, 45))]
+    for _ in range(2):
+        z, y, x = (float(rng.integers(n)) for n in volume.shape)
+        click = Point((z, y, x), positive=bool(rng.random() < 0.5))
+        prompts.append(click)
+        region = answer(compact, volume, *prompts, previous=region)
+        assert region.full(volume.shape)[click.voxel] == click.positive
+
+
+def test_contradicting_clicks_follow_the_last(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    box, yes, no = Box((5, 15, 15), (35, 45, 45)), Point((20, 30, 30)), Point((20, 30, 30), positive=False)
+    assert not answer(compact, volume, box, yes, no).full(volume.shape)[20, 30, 30]
+    assert answer(compact, volume, box, yes, no, yes).full(volume.shape)[20, 30, 30]
+
+
+def test_the_same_question_gets_the_same_answer(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    click = Point((20, 30, 30))
+    first, second = (answer(compact, volume, click) for _ in range(2))
+    assert first.lower == second.lower
+    np.testing.assert_array_equal(first.voxels, second.voxels)
+
+
+def test_an_object_larger_than_the_patch_is_refined_at_its_outline(compact: CompactSegmenter) -> None:
+    size = 130
+    z, y, x = np.indices((size, size, size), dtype=np.float32) - size / 2
+    inside = z**2 + y**2 + x**2 < 56**2
+    image = np.where(inside, 100, 0) + np.random.default_rng(0).normal(0, 10, inside.shape)
+    volume = Volume(image.astype(np.int16))
+    truth = Region.of(inside)
+    prediction = compact.predict(
+        compact.prepare(volume, Task()), [Box(truth.lower, truth.upper)], Region.empty(), Task()
+    )
+    assert dice(prediction.region, truth, volume.shape) > 0.9
+    assert set(prediction.seconds) == {"crop", "network", "paste"}
+    assert 0 < prediction.confidence <= 1
+
+
+def test_cancelling_stops_the_work(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    prepared = compact.prepare(volume, Task())
+    task = Task()
+    task.cancel()
+    with pytest.raises(Cancelled):
+        compact.predict(prepared, [Point((20, 30, 30))], Region.empty(), task)
+
+
+@pytest.mark.parametrize("data", [np.zeros((5, 6, 7)), np.full((5, 6, 7), np.nan), np.full((1, 6, 7), 9, np.uint8)])
+def test_an_image_with_nothing_in_it_is_refused_with_a_sentence(compact: CompactSegmenter, data: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="nothing to segment"):
+        compact.prepare(Volume(data), Task())
+
+
+def test_voxels_that_are_no_numbers_count_as_dark(compact: CompactSegmenter) -> None:
+    data = ball_volume().data.copy()
+    data[:, :5] = np.nan
+    data[:, -5:] = np.inf
+    volume = Volume(data, affine_from_spacing((1.5, 1.0, 1.0)))
+    truth = truth_of(volume)
+    assert dice(answer(compact, volume, Box(truth.lower, truth.upper)), truth, volume.shape) > 0.8
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 30), (30, 1, 1), (2, 3, 2), (3, 40, 40)])
+def test_images_of_odd_shapes_get_an_answer(compact: CompactSegmenter, shape: Shape) -> None:
+    data = np.random.default_rng(0).normal(size=shape)
+    volume = Volume(data)
+    z, y, x = (n // 2 for n in shape)
+    for prompt in (Point((z, y, x)), Box((0, 0, 0), shape)):
+        region = answer(compact, volume, prompt)
+        assert min(region.lower) >= 0
+        assert all(u <= n for u, n in zip(region.upper, shape, strict=True))
+
+
+def test_taking_away_from_nothing_is_refused_with_a_sentence(compact: CompactSegmenter) -> None:
+    with pytest.raises(PromptError, match="inside the object first"):
+        answer(compact, ball_volume(), Point((20, 30, 30), positive=False))

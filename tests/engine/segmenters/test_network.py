@@ -1,0 +1,110 @@
+"""The network and its weights on disk."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle, save_bundle
+from napari_medsam.engine.segmenters.compact.channels import (
+    CHANNELS,
+    ELLIPSOID,
+    LIKELIHOOD,
+    PatchPrompts,
+    build_channels,
+)
+from napari_medsam.engine.segmenters.compact.network import PromptUNet, inflate
+from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
+
+WIDTHS = (8, 16, 16, 16)
+
+
+def test_an_inflated_network_gives_each_slice_what_the_flat_one_gives() -> None:
+    torch.manual_seed(0)
+    flat = PromptUNet(2, WIDTHS).eval()
+    picture = torch.randn(1, CHANNELS, 1, 32, 32)
+    with torch.inference_mode():
+        in_plane = flat(picture)
+        through = inflate(flat).eval()(picture.expand(-1, -1, 32, -1, -1))
+    torch.testing.assert_close(through, in_plane.expand(-1, -1, 32, -1, -1), atol=1e-4, rtol=1e-4)
+
+
+def test_networks_of_other_widths_are_not_inflated_silently() -> None:
+    deep = PromptUNet(3, WIDTHS)
+    with pytest.raises((ValueError, RuntimeError)):
+        inflate(deep)
+
+
+def test_the_box_shows_as_an_ellipsoid_and_its_intensities_as_likely() -> None:
+    image = torch.zeros(1, 1, 32, 32, 32)
+    image[..., 10:22, 10:22, 10:22] = 1.0
+    image += 0.05 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    box, none = torch.zeros_like(image), torch.zeros_like(image)
+    box[..., 9:23, 9:23, 9:23] = 1
+    channels = build_channels(image, PatchPrompts(box, none, none, none))[0]
+    assert channels[ELLIPSOID, 15, 15, 15] > 0.85
+    assert channels[ELLIPSOID, 0, 0, 0] == -1
+    assert channels[LIKELIHOOD, 10:22, 10:22, 10:22].mean() > 0.5
+    assert channels[LIKELIHOOD, :8].mean() < -0.5
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5])
+def test_channels_of_a_constant_patch_are_finite(value: float) -> None:
+    image = torch.full((2, 1, 16, 16, 16), value)
+    none = torch.zeros_like(image)
+    assert torch.isfinite(build_channels(image, PatchPrompts(none, none, none, none))).all()
+
+
+def test_the_bundled_weights_are_small_and_known_by_their_hash() -> None:
+    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < 12e6
+    assert segmenter_names()[0] == "compact"
+    info = load_segmenter("compact", device="cpu").info
+    assert len(info.weights_hash) == 64
+    assert info.licence == "Apache-2.0"
+
+
+def test_a_saved_model_folder_is_a_model(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    save_bundle(tmp_path, PromptUNet(2, WIDTHS), PromptUNet(3, WIDTHS), {"licence": "CC0-1.0"})
+    segmenter = load_segmenter(tmp_path, device="cpu")
+    assert segmenter.info.licence == "CC0-1.0"
+    assert load_bundle(tmp_path).sha256 == segmenter.info.weights_hash
+
+
+def test_damaged_missing_and_foreign_weights_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    save_bundle(tmp_path, PromptUNet(2, WIDTHS), PromptUNet(3, WIDTHS), {"licence": "CC0-1.0"})
+    whole = (tmp_path / "deep.safetensors").read_bytes()
+    for content in (whole[: len(whole) // 2], b"", (tmp_path / "flat.safetensors").read_bytes()):
+        (tmp_path / "deep.safetensors").write_bytes(content)
+        with pytest.raises(WeightsError, match=r"cannot be read"):
+            load_segmenter(tmp_path)
+    (tmp_path / "deep.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"deep.safetensors is missing"):
+        load_segmenter(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({"family": "no such"}))
+    with pytest.raises(WeightsError, match=r"does not name a model family"):
+        load_segmenter(tmp_path)
+    with pytest.raises(WeightsError, match=r"There is no model"):
+        load_segmenter(tmp_path / "nowhere")
+
+
+class Bomb:
+    """Unpickling it writes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_pickle_in_place_of_weights_is_refused_and_nothing_runs(tmp_path: Path) -> None:
+    save_bundle(tmp_path, PromptUNet(2, WIDTHS), PromptUNet(3, WIDTHS), {"licence": "CC0-1.0"})
+    trace = tmp_path / "executed"
+    (tmp_path / "flat.safetensors").write_bytes(pickle.dumps(Bomb(trace)))
+    with pytest.raises(WeightsError):
+        load_segmenter(tmp_path)
+    assert not trace.exists()

@@ -1,0 +1,101 @@
+"""Where the network looks, and what becomes of its answer."""
+
+import numpy as np
+import torch
+
+from napari_medsam.engine.prompts import Box, MaskPrompt, Point
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.compact.answer import Look, marked_pieces, obeyed, paste, replaced
+from napari_medsam.engine.segmenters.compact.patch import PatchGrid
+from napari_medsam.engine.segmenters.compact.zoom import MAX_TILES, patch_for, search_sides, tiles_along
+
+
+def cube(lower: tuple[int, int, int], side: int) -> Region:
+    return Region(lower, np.ones((side, side, side), bool))
+
+
+def test_the_object_fills_two_thirds_of_its_patch() -> None:
+    grid = patch_for((30, 40, 50), (60, 70, 80), (1.0, 1.0, 1.0), (64, 64, 64))
+    np.testing.assert_allclose(grid.size, [45, 45, 45])
+    np.testing.assert_allclose(np.add(grid.start, np.divide(grid.size, 2)), [45, 55, 65])
+
+
+def test_no_side_is_stretched_beyond_measure() -> None:
+    grid = patch_for((0, 0, 0), (2, 100, 100), (5.0, 1.0, 1.0), (64, 64, 64))
+    sides = np.asarray(grid.size) * (5.0, 1.0, 1.0)
+    assert sides.max() / sides.min() <= 4.0 + 1e-9
+
+
+def test_a_slice_keeps_its_depth() -> None:
+    assert patch_for((0, 10, 10), (1, 40, 50), (1.0, 1.0, 1.0), (1, 64, 64)).size[0] == 1
+
+
+def test_the_search_for_a_size_reaches_from_the_mark_to_the_whole() -> None:
+    marked = (np.array([10.0, 10, 10]), np.array([11.0, 11, 11]))
+    sides = search_sides((100, 200, 200), (2.0, 1.0, 1.0), marked)
+    assert sides[0] == 16
+    assert sides[-1] == 200
+    assert sides == sorted(sides)
+
+
+def test_fine_patches_follow_the_outline_only_where_cells_are_coarse() -> None:
+    mask = np.zeros((64, 64, 64), bool)
+    mask[12:52, 12:52, 12:52] = True
+    fine = PatchGrid.around((0, 0, 0), (64, 64, 64), (64, 64, 64))
+    coarse = PatchGrid.around((0, 0, 0), (256, 256, 256), (64, 64, 64))
+    newest = cube((200, 200, 200), 1)
+    assert tiles_along(fine, mask, [newest]) == []
+    tiles = tiles_along(coarse, mask, [newest])
+    assert 0 < len(tiles) <= MAX_TILES
+    for tile in tiles:
+        np.testing.assert_allclose(tile.step, 2.0)
+    # The newest prompt lies at the outline, so its neighbourhood comes first.
+    assert all(s <= 200 < s + n for s, n in zip(tiles[0].start, tiles[0].size, strict=True))
+
+
+def test_confidence_is_the_dice_that_the_probabilities_promise() -> None:
+    grid = PatchGrid.around((0, 0, 0), (4, 4, 4), (4, 4, 4))
+    sure = torch.full((4, 4, 4), -50.0)
+    sure[:2] = 50.0
+    assert Look(grid, sure).confidence > 0.999
+    # Probability 3/4 inside, 1/4 outside: 2 * 24 / (32 + 24 + 8)
+    unsure = torch.where(sure > 0, np.log(3.0), -np.log(3.0))
+    np.testing.assert_allclose(Look(grid, unsure).confidence, 2 * 24 / 64, rtol=1e-5)
+
+
+def test_finer_looks_overrule_the_coarse_one_inside_their_patch() -> None:
+    whole = Look(PatchGrid.around((0, 0, 0), (64, 64, 64), (16, 16, 16)), torch.full((16, 16, 16), -1.0))
+    closer = Look(PatchGrid.around((16, 16, 16), (48, 48, 48), (16, 16, 16)), torch.full((16, 16, 16), 5.0))
+    region, box = paste([whole, closer], (64, 64, 64))
+    assert box == ((0, 0, 0), (64, 64, 64))
+    assert region.inside((20, 20, 20), (44, 44, 44)).all()
+    assert not region.full((64, 64, 64))[:16].any()
+
+
+def test_what_lies_outside_the_patch_stays() -> None:
+    before = cube((0, 0, 0), 10)
+    after = replaced(before, cube((5, 5, 5), 2), (5, 5, 5), (20, 20, 20))
+    full = after.full((20, 20, 20))
+    assert full[:5, :5, :5].all()
+    assert full[5:7, 5:7, 5:7].all()
+    assert not full[7:, 7:, 7:].any()
+
+
+def test_only_marked_pieces_stay() -> None:
+    mask = cube((0, 0, 0), 3).full((20, 20, 20)) | cube((10, 10, 10), 3).full((20, 20, 20))
+    kept = marked_pieces(Region.of(mask), [cube((11, 11, 11), 1)])
+    assert (kept.lower, kept.count) == ((10, 10, 10), 27)
+    assert marked_pieces(Region.of(mask), [cube((7, 7, 7), 1)]).count == 54  # the mark touches nothing: keep all
+
+
+def test_the_users_word_is_kept_and_the_last_word_counts() -> None:
+    shape = (20, 20, 20)
+    region = obeyed(cube((5, 5, 5), 5), [Point((6, 6, 6), positive=False), Point((15, 15, 15))], shape)
+    full = region.full(shape)
+    assert not full[6, 6, 6]
+    assert full[15, 15, 15]
+    both = [Point((6, 6, 6), positive=False), Point((6, 6, 6))]
+    assert obeyed(region, both, shape).full(shape)[6, 6, 6]
+    emptied = obeyed(region, [Box((5, 5, 5), (10, 10, 10), positive=False)], shape)
+    assert emptied.count == 1
+    assert obeyed(Region.empty(), [MaskPrompt(cube((1, 1, 1), 3))], shape).count == 27
