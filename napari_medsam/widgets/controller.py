@@ -142,6 +142,11 @@ class SegmentController:
                     work.session.overlap = overlap
         self.changed.emit()
 
+    def choose_model(self, name: str) -> None:
+        """Choose the model of images that are not begun yet."""
+        self.model = name
+        self.changed.emit()
+
     def set_auto_run(self, on: bool) -> None:
         """Choose whether prompts are answered at once."""
         self.auto_run = on

@@ -72,7 +72,7 @@ def image_layer(volumes: Sequence[Volume], name: str) -> LayerData:
         meta["contrast_limits"] = contrast_limits(volumes[len(volumes) // 2])
     data = first.data
     if len(volumes) > 1:
-        data = np.stack([volume.data for volume in volumes])
+        data = _stacked(volumes)
         # The frames become views of the stack, so that the series is in memory once.
         volumes = [replace(volume, data=frame) for volume, frame in zip(volumes, data, strict=True)]
         _prepend_axis(meta)
@@ -93,6 +93,14 @@ def labels_layer(labels: npt.NDArray[Any], volume: Volume, name: str, names: dic
         labels = labels[0]
         _drop_axis(meta)
     return labels, meta, "labels"
+
+
+def _stacked(volumes: Sequence[Volume]) -> npt.NDArray[Any]:
+    base = volumes[0].data.base
+    shape = (len(volumes), *volumes[0].data.shape)
+    if isinstance(base, np.ndarray) and base.shape == shape and all(v.data.base is base for v in volumes):
+        return base
+    return np.stack([volume.data for volume in volumes])
 
 
 def _prepend_axis(meta: dict[str, Any]) -> None:

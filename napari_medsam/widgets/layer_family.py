@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-_PLACEMENT = ("affine", "scale", "translate", "rotate", "shear", "units", "axis_labels")
+PLACEMENT = ("affine", "scale", "translate", "rotate", "shear", "units", "axis_labels")
 
 
 def placement_of(layer: Layer) -> dict[str, Any]:
     """Everything that says where a layer's data lie, as arguments of another layer; only together are they right."""
-    return {name: getattr(layer, name) for name in _PLACEMENT}
+    return {name: getattr(layer, name) for name in PLACEMENT}
 
 
 def holds(viewer: ViewerModel, layer: Layer | None) -> bool:

@@ -33,10 +33,6 @@ class LayerKeys:
         new = [layer for layer in wanted if not any(layer is other for other, _ in kept)]
         self._before = kept + [(layer, self._bind(layer)) for layer in new]
 
-    def action(self, key: str) -> Callable[[], None]:
-        """What a key does."""
-        return self._actions[key]
-
     def _bind(self, layer: Layer) -> dict[str, Any]:
         return {key: layer.bind_key(key, _callback(act), overwrite=True) for key, act in self._actions.items()}
 

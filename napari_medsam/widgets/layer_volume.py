@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_medsam.engine.volume import FloatArray, Volume
+from napari_medsam.widgets.layer_family import PLACEMENT
 from napari_medsam.widgets.layer_grid import LayerGrid, finest
 
 if TYPE_CHECKING:
@@ -59,6 +60,22 @@ def volume_maker(layer: Image, frame: int) -> Callable[[], Volume]:
     return make
 
 
+def labels_volume(labels: npt.NDArray[Any], meta: Mapping[str, Any]) -> Volume:
+    """The volume whose voxels a labels layer ``(y, x)`` or ``(z, y, x)`` has, from the attributes a writer is given.
+
+    The one in the layer's metadata if it has as many voxels, otherwise the labels on the layer's own map to the world.
+    """
+    from napari.layers import Labels
+
+    placement = {key: meta[key] for key in PLACEMENT if key in meta}
+    layer = Labels(labels, metadata=meta.get("metadata"), **placement)
+    grid = LayerGrid(labels.shape)
+    kept = volumes_in(layer)
+    if len(kept) == 1 and kept[0].shape == grid.volume_shape:
+        return kept[0]
+    return Volume(grid.frame_of(labels, 0), _world_affine(layer, grid, 0))
+
+
 def _world_affine(layer: Layer, grid: LayerGrid, frame: int) -> FloatArray:
     corners = grid.coordinates(frame, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
     scale = _millimetres(layer)
@@ -66,7 +83,7 @@ def _world_affine(layer: Layer, grid: LayerGrid, frame: int) -> FloatArray:
     affine = np.eye(4)
     spatial = world.shape[1]
     # napari orders world axes like data axes, (z, y, x); ours are (x, y, z).
-    affine[3 - 3 : spatial, :3] = (world[1:] - world[0]).T[::-1]
+    affine[:spatial, :3] = (world[1:] - world[0]).T[::-1]
     affine[:spatial, 3] = world[0][::-1]
     if grid.ndim == 2:
         affine[:3, 0] = (0.0, 0.0, 1.0)

@@ -1,0 +1,230 @@
+"""The viewer's side of the widget: follows its layers, slices and mouse, and shows prompts and masks in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_medsam.engine.errors import MedSamError, PromptError
+from napari_medsam.engine.prompts import Box
+from napari_medsam.engine.volume import Index3
+from napari_medsam.widgets.canvas_tools import CanvasTools
+from napari_medsam.widgets.controller import SegmentController
+from napari_medsam.widgets.layer_keys import LayerKeys
+from napari_medsam.widgets.prompt_layers import Slice
+from napari_medsam.widgets.scene import Scene
+from napari_medsam.widgets.strokes import Stroke
+from napari_medsam.widgets.tools import Tool
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+
+class Stage:
+    """Binds a viewer to a controller.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    controller : SegmentController
+    actions : mapping
+        What keys do while a layer of the chosen scene is selected.
+    """
+
+    images_changed = Signal()
+    """Image layers came or went, or another one was chosen."""
+    refused = Signal(Exception)
+    """A gesture or a layer cannot be used; the error is for the user."""
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, controller: SegmentController, actions: Mapping[str, Callable[[], None]]
+    ) -> None:
+        self._viewer = viewer
+        self._controller = controller
+        self._keys = LayerKeys(actions)
+        self._missed: list[tuple[Scene, int, Index3, Index3]] = []
+        self._painting: list[Scene] = []
+        self.scenes: list[Scene] = []
+        self.scene: Scene | None = None
+        self.canvas = CanvasTools(viewer)
+        self._connections: list[tuple[Any, Callable[..., None]]] = [
+            (viewer.layers.events.inserted, self._on_layers_changed),
+            (viewer.layers.events.removed, self._on_layers_changed),
+            (viewer.layers.events.renamed, self._on_renamed),
+            (viewer.dims.events.current_step, self._on_view_changed),
+            (viewer.dims.events.order, self._on_view_changed),
+            (viewer.dims.events.ndisplay, self._on_view_changed),
+        ]
+        for event, slot in self._connections:
+            event.connect(slot)
+        self.canvas.stroke_changed.connect(self._on_stroke_changed)
+        self.canvas.stroke_finished.connect(self._on_stroke_finished)
+        self.canvas.refused.connect(self.refused.emit)
+        controller.changed.connect(self._on_changed)
+        controller.opened.connect(self._on_opened)
+        controller.edited.connect(self._on_edited)
+
+    def close(self) -> None:
+        """Stop listening and give the layers their keys back."""
+        for event, slot in self._connections:
+            event.disconnect(slot)
+        self._keys.set_layers([])
+        self.canvas.close()
+
+    def choose(self, scene: Scene | None) -> None:
+        """Choose the image to segment."""
+        self.scene = scene
+        self.canvas.set_image(scene.image if scene else None, scene.grid if scene else None)
+        if scene is not None:
+            self._viewer.layers.selection.active = scene.image
+        self._controller.set_image(scene)
+        self._on_view_changed()
+        self.images_changed.emit()
+
+    def find(self, layer: Image) -> Scene | None:
+        """The scene of an image layer."""
+        return next((scene for scene in self.scenes if layer == scene.image), None)
+
+    def look_for_images(self) -> None:
+        """Follow the image layers of the viewer; choose one if the chosen one is gone."""
+        from napari.layers import Image
+
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        for scene in [s for s in self.scenes if not any(s.image is layer for layer in layers)]:
+            self.scenes.remove(scene)
+            scene.close()
+            self._controller.forget(scene)
+        for layer in layers:
+            if self.find(layer) is None:
+                try:
+                    self.scenes.append(Scene(self._viewer, layer))
+                except MedSamError as error:
+                    self.refused.emit(error)
+        if self.scene not in self.scenes:
+            active = self._viewer.layers.selection.active
+            last = self.scenes[-1] if self.scenes else None
+            self.choose((self.find(active) if active is not None else None) or last)
+        self.images_changed.emit()
+
+    def extend_box(self) -> None:
+        """Stretch the newest box to the displayed slice."""
+        if self.scene is None:
+            return
+        try:
+            spot = self.canvas.spot()
+        except MedSamError as error:
+            self.refused.emit(error)
+            return
+        self._controller.extend_box(spot.axis, spot.level)
+
+    def set_tool(self, tool: Tool | None) -> None:
+        """Choose what the left mouse button draws."""
+        self.canvas.set_tool(tool)
+
+    def _on_stroke_changed(self, stroke: Stroke) -> None:
+        assert self.scene is not None
+        try:
+            prompt = stroke.prompt(self.scene.grid.volume_shape)
+        except PromptError:
+            # Too short or outside so far; the release will tell.
+            return
+        self.scene.show_prompts(self._controller.work, self._plane(), preview=prompt)
+
+    def _on_stroke_finished(self, frame: int, stroke: Stroke, join: bool) -> None:
+        assert self.scene is not None
+        try:
+            prompt = stroke.prompt(self.scene.grid.volume_shape)
+        except PromptError as error:
+            self._show_prompts()
+            self.refused.emit(error)
+            return
+        self._controller.set_frame(frame)
+        if join and isinstance(prompt, Box):
+            self._controller.join_box(prompt)
+        else:
+            self._controller.give(prompt)
+
+    def _on_changed(self) -> None:
+        if self.scene is not None:
+            self.scene.show_objects(self._controller.works(self.scene))
+            self._show_prompts()
+
+    def _on_opened(self, scene: Scene, frame: int) -> None:
+        layer = scene.result.layer
+        if layer is None:
+            self._paint(scene)
+            return
+        view = scene.grid.frame_of(layer.data, frame)
+        # The memory of a new frame is put in place off the GUI thread, see `blank_labels`; it is still empty.
+        self._controller.engine.submit(
+            ("touch", id(scene), frame),
+            "Preparing the result",
+            lambda _: view.fill(0),
+            lambda _: None,
+            self.refused.emit,
+        )
+
+    def _paint(self, scene: Scene) -> None:
+        if any(scene is other for other in self._painting):
+            return
+        self._painting.append(scene)
+        works = self._controller.works(scene)
+        self._controller.engine.submit(
+            ("paint", id(scene)),
+            "Preparing the result",
+            lambda _: scene.painted(works),
+            partial(self._on_painted, scene),
+            self.refused.emit,
+        )
+
+    def _on_painted(self, scene: Scene, labels: Any) -> None:
+        self._painting.remove(scene)
+        missed, self._missed = self._missed, []
+        if scene not in self.scenes:
+            return
+        scene.result.show(labels)
+        for edit in missed:
+            self._on_edited(*edit)
+        self._on_changed()
+
+    def _on_edited(self, scene: Scene, frame: int, lower: Index3, upper: Index3) -> None:
+        work = next((w for w in self._controller.works(scene) if w.frame == frame), None)
+        if work is None or work.session is None:
+            return
+        if scene.result.layer is None:
+            # Not there yet, or removed by the user: it comes back with every mask, and with this edit after it.
+            self._missed.append((scene, frame, lower, upper))
+            self._paint(scene)
+            return
+        scene.show_objects(self._controller.works(scene))
+        scene.result.patch(frame, lower, work.session.labels(lower, upper))
+
+    def _on_view_changed(self) -> None:
+        if self.scene is None:
+            return
+        if self.scene.grid.ndim == 4:
+            self._controller.set_frame(self.canvas.frame())
+        self._show_prompts()
+
+    def _on_layers_changed(self) -> None:
+        self.look_for_images()
+        self._show_prompts()
+
+    def _on_renamed(self) -> None:
+        self.images_changed.emit()
+
+    def _show_prompts(self) -> None:
+        if self.scene is not None:
+            self.scene.show_prompts(self._controller.work, self._plane())
+            self._keys.set_layers(self.scene.layers)
+
+    def _plane(self) -> Slice | None:
+        try:
+            spot = self.canvas.spot()
+        except MedSamError:
+            return None
+        return Slice(spot.axis, spot.level)
