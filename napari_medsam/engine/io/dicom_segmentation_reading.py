@@ -69,7 +69,7 @@ def _grid(frames: list[Slice], name: str) -> tuple[FloatArray, Array]:
     step = first.normal * first.thickness
     levels = np.zeros(len(frames), dtype=int)
     if steps.size:
-        # Slices without labels have no frame, so the smallest step may span several; the declared one tells, if it fits.
+        # Slices without labels have no frame, so the smallest step may span several; the declared one tells.
         times = steps / first.thickness
         fits = times.min() > 0.5 and np.abs(times - np.rint(times)).max() < 0.05
         levels = np.rint((along - along[lowest]) / (first.thickness if fits else steps.min())).astype(int)

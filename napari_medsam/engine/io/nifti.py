@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from pathlib import Path
@@ -26,6 +27,7 @@ _DAMAGE = (
     struct.error, zlib.error,
 )  # fmt: skip
 _SCANNER = 1
+_LONGEST = 32767
 
 
 def read_nifti(path: Path) -> Opened:
@@ -83,17 +85,24 @@ def write_nifti(path: Path, labels: Array, affine: FloatArray) -> None:
         If NIfTI cannot hold the size of the image.
     """
     z, y, x = labels.shape
+    if max(z, y, x) > _LONGEST:
+        raise SaveError(
+            f"NIfTI holds {_LONGEST} voxels along an axis and this image has {max(z, y, x)}: save as .nrrd."
+        )
     ras = to_ras(affine)
-    try:
-        image = nib.Nifti1Image(labels.T, ras, dtype=labels.dtype)
-    except HeaderDataError as error:
-        raise SaveError(f"NIfTI cannot hold an image of {labels.shape} voxels; save it as .nrrd or .mha.") from error
+    image = nib.Nifti1Image(labels.T, ras, dtype=labels.dtype)
     image.header.set_xyzt_units("mm")
     image.set_sform(ras, _SCANNER)
     image.set_qform(ras, _SCANNER, strip_shears=True)
     if farthest((z, y, x), from_ras(image.header.get_qform()), affine) > EXACT_MM / 2:
         image.header["qform_code"] = 0
-    nib.save(image, path)
+    # A stream of ours, because nibabel leaves its own open when the disk is full.
+    with path.open("wb") as file:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, filename="", mtime=0) as compressed:
+                image.to_stream(compressed)
+        else:
+            image.to_stream(file)
 
 
 def _plain(voxels: Array) -> Array:

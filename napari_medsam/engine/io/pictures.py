@@ -63,8 +63,9 @@ def write_picture(path: Path, labels: Array) -> None:
 def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures, which slides are; `require_plausible` asks the memory instead.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of large pictures, which slides are (`require_plausible` asks the memory instead), and of
+            # damage before it raises.
+            warnings.simplefilter("ignore")
             return Image.open(path)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path.name} is not a picture that can be read, or it is damaged.") from error
