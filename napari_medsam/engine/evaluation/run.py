@@ -14,9 +14,10 @@ from napari_medsam.engine.evaluation.baseline import inscribed_ellipsoid
 from napari_medsam.engine.evaluation.cases import Case
 from napari_medsam.engine.evaluation.metrics import dice, nsd
 from napari_medsam.engine.evaluation.users import next_click, tight_box
+from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Point, Prompt
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.base import Prepared, Segmenter
+from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.task import Task
 
 BOX_STEPS = ("box", "box+1", "box+2", "box+3", "box+4", "box+5")
@@ -82,7 +83,7 @@ class StructureResult:
 def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | None = None) -> Iterator[StructureResult]:
     """Score a model on every structure, one after the other, as they come.
 
-    A case or structure that fails is reported in its result and does not stop the others.
+    Answers are those a user of a `Session` gets: predicted and tidied. A case or structure that fails is reported in its result and does not stop the others.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | Non
         task.check()
         try:
             volume, labels = case.read()
-            prepared = segmenter.prepare(volume, task)
+            predictor = Predictor(segmenter, volume)
+            predictor.prepare(task)
         except Cancelled:
             raise
         except Exception as error:
@@ -122,13 +124,13 @@ def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | Non
                 text = ", ".join(map(str, values))
                 yield StructureResult(case, values, failure=f"{case.label} has no voxel of the value {text}.")
                 continue
-            yield _evaluate_structure(case, values, truth, prepared, segmenter, task)
+            yield _evaluate_structure(case, values, truth, predictor, task)
 
 
 def _evaluate_structure(
-    case: Case, values: tuple[int, ...], truth: Region, prepared: Prepared, segmenter: Segmenter, task: Task
+    case: Case, values: tuple[int, ...], truth: Region, predictor: Predictor, task: Task
 ) -> StructureResult:
-    takes = segmenter.info.prompts
+    takes = predictor.segmenter.info.prompts
     steps: dict[str, Step] = {}
     failures: list[str] = []
     for protocol, names in PROTOCOLS.items():
@@ -137,7 +139,7 @@ def _evaluate_structure(
             continue
         asked = names if Point.kind in takes else names[:1]
         try:
-            for name, step in zip(asked, _interact(truth, first, prepared, segmenter, task), strict=False):
+            for name, step in zip(asked, _interact(truth, first, predictor, task), strict=False):
                 steps[name] = step
         except Cancelled:
             raise
@@ -149,9 +151,7 @@ def _evaluate_structure(
     return StructureResult(case, values, truth.count, ellipsoid, steps, " ".join(failures))
 
 
-def _interact(
-    truth: Region, first: Box | Point, prepared: Prepared, segmenter: Segmenter, task: Task
-) -> Iterator[Step]:
+def _interact(truth: Region, first: Box | Point, predictor: Predictor, task: Task) -> Iterator[Step]:
     """Scores without end: after the first prompt a click at a time, repeating the last when nothing is wrong."""
     prompts: list[Prompt] = []
     answer = Region.empty()
@@ -159,10 +159,10 @@ def _interact(
     while newest is not None:
         prompts.append(newest)
         start = time.perf_counter()
-        answer = segmenter.predict(prepared, prompts, answer, task).region
+        answer = predictor.answer(tuple(prompts), answer, task).region
         seconds = time.perf_counter() - start
         obeyed = _obeyed(newest, answer) if isinstance(newest, Point) else None
-        step = Step(dice(truth, answer), nsd(truth, answer, prepared.volume.spacing), seconds, obeyed)
+        step = Step(dice(truth, answer), nsd(truth, answer, predictor.volume.spacing), seconds, obeyed)
         yield step
         newest = next_click(truth, answer)
     while True:
