@@ -11,6 +11,7 @@ from napari_medsam.engine.evaluation import (
     BOX_STEPS,
     CLICK_STEPS,
     EllipsoidSegmenter,
+    dice,
     evaluate_cases,
     inscribed_ellipsoid,
     load_cases,
