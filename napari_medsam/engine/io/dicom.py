@@ -16,7 +16,6 @@ from napari_medsam.engine.io.dicom_slices import Slice, slices_of
 from napari_medsam.engine.io.guard import require_plausible
 from napari_medsam.engine.io.opened import Opened
 from napari_medsam.engine.io.values import Array, native, rescaled
-from napari_medsam.engine.volume import FloatArray
 
 
 def read_dicom(path: Path) -> Opened:
@@ -63,45 +62,50 @@ def stack_of(path: Path) -> Stack:
 
 
 def _voxels(slices: list[Slice]) -> Array:
-    out: Array | None = None
-    scales: list[tuple[float, float]] = []
+    files: dict[Path, list[int]] = {}
     for i, s in enumerate(slices):
-        pixels, slope, intercept = _pixels(s)
+        files.setdefault(s.path, []).append(i)
+    out: Array | None = None
+    scales = np.empty((len(slices), 2))
+    for path, places in files.items():
+        frames, scaled = _pixels(path)
         if out is None:
-            out = np.empty((len(slices), *pixels.shape), pixels.dtype)
-        elif pixels.dtype != out.dtype:
-            out = out.astype(np.result_type(out, pixels))
-        if pixels.shape != out.shape[1:]:
-            raise ImageError(f"{s.path.name} does not hold the pixels its header declares.")
-        out[i] = pixels
-        scales.append((slope, intercept))
+            out = np.empty((len(slices), *frames.shape[1:]), frames.dtype)
+        elif frames.dtype != out.dtype:
+            out = out.astype(np.result_type(out, frames))
+        if frames.shape[1:] != out.shape[1:]:
+            raise ImageError(f"{path.name} does not hold the pixels its header declares.")
+        for i in places:
+            out[i] = frames[slices[i].frame or 0]
+            scales[i] = (1, 0) if scaled else (slices[i].slope, slices[i].intercept)
     assert out is not None
-    if len(set(scales)) == 1:
-        return rescaled(out, *scales[0])
+    if (scales == scales[0]).all():
+        return rescaled(out, float(scales[0, 0]), float(scales[0, 1]))
     # PET: each slice has a slope of its own.
-    factors: FloatArray = np.array(scales).reshape(-1, 2, *[1] * (out.ndim - 1))
     real = out.astype(np.float32)
-    real *= factors[:, 0].astype(np.float32)
-    real += factors[:, 1].astype(np.float32)
+    factors = scales.astype(np.float32).reshape(-1, 2, *[1] * (out.ndim - 1))
+    real *= factors[:, 0]
+    real += factors[:, 1]
     return real
 
 
-def _pixels(s: Slice) -> tuple[Array, float, float]:
-    """Pixels of one image with the slope and intercept that are still to be applied."""
+def _pixels(path: Path) -> tuple[Array, bool]:
+    """Pixels ``(frames, rows, columns)`` or ``(frames, rows, columns, 3)`` of a file, and whether they are rescaled."""
     try:
-        header = pydicom.dcmread(s.path, stop_before_pixels=True, force=True)
-        syntax = header.file_meta.get("TransferSyntaxUID", _IMPLICIT)
+        file = pydicom.dcmread(path, force=True)
+        syntax = file.file_meta.get("TransferSyntaxUID", _IMPLICIT)
         if syntax.is_compressed and not _decodes(syntax):
-            return _pixels_by_itk(s), 1.0, 0.0
-        pixels = native(np.asarray(pixel_array(pydicom.dcmread(s.path, force=True), index=s.frame)))
+            return _pixels_by_itk(path, syntax.name), True
+        pixels = native(np.asarray(pixel_array(file)))
+        flat = pixels.ndim == (2 if int(file.get("SamplesPerPixel") or 1) == 1 else 3)
     except ImageError:
         raise
     # Decoders of several libraries stand behind this call, each with errors of its own.
     except Exception as error:
         raise ImageError(
-            f"The pixels of {s.path.name} are damaged, cut short or of a kind that cannot be decoded."
+            f"The pixels of {path.name} are damaged, cut short or of a kind that cannot be decoded."
         ) from error
-    return pixels, s.slope, s.intercept
+    return (pixels[None] if flat else pixels), False
 
 
 def _decodes(syntax: Any) -> bool:
@@ -111,14 +115,12 @@ def _decodes(syntax: Any) -> bool:
         return False
 
 
-def _pixels_by_itk(s: Slice) -> Array:
+def _pixels_by_itk(path: Path, compression: str) -> Array:
     import SimpleITK
 
     try:
-        pixels: Array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(s.path), imageIO="GDCMImageIO"))
+        return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO")))
     except RuntimeError as error:
-        name = pydicom.dcmread(s.path, stop_before_pixels=True, force=True).file_meta.TransferSyntaxUID.name
         raise ImageError(
-            f"{s.path.name} is compressed as {name}, which cannot be decoded here; export it uncompressed."
+            f"{path.name} is compressed as {compression}, which cannot be decoded here; export it uncompressed."
         ) from error
-    return np.asarray(pixels[s.frame or 0])
