@@ -111,9 +111,17 @@ class Document:
         self.next_id = 1
         self.next_number = 1
 
-    def do(self, command: Command) -> None:
-        """Make a new change; what was undone can no longer be redone."""
-        self.objects = self._changed(command, forward=True)
+    def do(self, command: Command, objects: dict[int, SegmentedObject] | None = None) -> None:
+        """Make a new change; what was undone can no longer be redone.
+
+        Parameters
+        ----------
+        command : Command
+            The change.
+        objects : dict, optional
+            What it leads to, by id, where the caller has it at hand; else it is worked out from the edits.
+        """
+        self.objects = self._changed(command, forward=True) if objects is None else dict(sorted(objects.items()))
         self.done += (command,)
         self.undone = ()
         self.next_id = max(self.next_id, 1 + max(command.changes, default=0))

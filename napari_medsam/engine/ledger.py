@@ -128,7 +128,7 @@ class Ledger:
         new: Mapping[int, SegmentedObject | None],
         events: list[Event],
         details: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> Command:
         """Make a command that leaves these objects (None: removed) as given."""
         document = self.document
         changes = {id_: Change.between(document.objects.get(id_), item) for id_, item in new.items()}
@@ -137,7 +137,9 @@ class Ledger:
         # Until something is segmented there is nothing worth a file, nor worth hashing a large image for.
         if self.recorder.has_begun or kind == "edit":
             self.flush(events)
-        self._change(partial(document.do, command), command, events)
+        objects = {id_: item for id_, item in {**document.objects, **new}.items() if item is not None}
+        self._change(partial(document.do, command, objects), command, events)
+        return command
 
     def undo(self, events: list[Event]) -> None:
         """Take the newest command back; there must be one."""
@@ -170,13 +172,13 @@ class Ledger:
                 self.recorder.close()
                 self._closed = True
 
-    def _step(self, kind: str, step: Callable[[], Command | None], command: Command, events: list[Event]) -> None:
+    def _step(self, kind: str, step: Callable[[], object], command: Command, events: list[Event]) -> None:
         self.recorder.add(kind)
         if self.recorder.has_begun:
             self.flush(events)
         self._change(step, command, events)
 
-    def _change(self, step: Callable[[], Command | None], command: Command, events: list[Event]) -> None:
+    def _change(self, step: Callable[[], object], command: Command, events: list[Event]) -> None:
         before = self.document.objects
         with self._lock:
             step()

@@ -323,8 +323,8 @@ class Session:
                     "confidence": None if math.isnan(prediction.confidence) else prediction.confidence,
                     "seconds": dict(prediction.seconds),
                 }
-                self._ledger.do("predict", self._with_masks(masks, object_id, (*old.steps, new)), events, details)
-                return Edit.between(old.mask, masks[object_id])
+                changed = self._with_masks(masks, object_id, (*old.steps, new))
+                return self._ledger.do("predict", changed, events, details).changes[object_id].edit
 
     def remove_prompt(self, prompt_id: str, task: Task | None = None) -> Edit:
         """Take one prompt away and predict again from the empty mask with the others, in their original groups.
@@ -366,10 +366,9 @@ class Session:
                 if current[old.id].steps != old.steps or self.overlap is not overlap:
                     continue
                 masks = settle(current, old.id, mask, Region.empty(), overlap)
-                self._ledger.do(
-                    "remove_prompt", self._with_masks(masks, old.id, steps), events, {"overlap": overlap.value}
-                )
-                return Edit.between(old.mask, masks[old.id])
+                changed = self._with_masks(masks, old.id, steps)
+                command = self._ledger.do("remove_prompt", changed, events, {"overlap": overlap.value})
+                return command.changes[old.id].edit
 
     def prepare(self, task: Task | None = None) -> None:
         """Compute ahead what all predictions share, so that the first one is quick.

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from napari_medsam.engine.postprocess import SPECK, fill_holes, keep_touching, remove_islands, tidy
+from napari_medsam.engine.postprocess import SPECK, fill_holes, fill_specks, keep_touching, remove_islands, tidy
 from napari_medsam.engine.prompts import Box, Point
 from napari_medsam.engine.region import Region
 
@@ -16,13 +16,34 @@ def test_all_holes_are_those_scipy_fills(mask):
     assert np.array_equal(fill_holes(mask), ndimage.binary_fill_holes(mask))
 
 
-@given(masks, st.integers(1, 5))
-def test_a_limit_fills_whole_holes_or_none(mask, largest):
-    added = fill_holes(mask, largest) & ~mask
+def crowded(shape):
+    """Masks with many holes: mostly foreground."""
+    return hnp.arrays(np.uint8, shape, elements=st.integers(0, 4)).map(lambda a: a > 0)
+
+
+@settings(deadline=None)
+@given(st.one_of(masks, crowded((5, 6, 7)), crowded((1, 9, 9)), crowded((9, 3, 1))), st.integers(1, 9), st.data())
+def test_specks_are_the_small_holes_scipy_fills_and_filled_whole(mask, largest, data):
+    keep_open = data.draw(hnp.arrays(bool, mask.shape, elements=st.sampled_from([False] * 9 + [True])))
+    filled = fill_specks(mask, largest, keep_open)
+    added = filled & ~mask
+    assert not (mask & ~filled).any()
     labels, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
+    assert not added[labels == 0].any()
     for k in range(1, count + 1):
-        assert added[labels == k].all() == ((labels == k).sum() <= largest)
-        assert added[labels == k].any() == added[labels == k].all()
+        hole = labels == k
+        expected = hole.sum() <= largest and not keep_open[hole].any()
+        assert added[hole].all() == added[hole].any() == expected
+
+
+def test_specks_of_a_large_noisy_mask_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    mask = rng.random((40, 50, 60)) < 0.8
+    labels, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
+    small = np.bincount(labels.ravel()) <= SPECK
+    small[0] = False
+    assert count > 100
+    assert np.array_equal(fill_specks(mask, SPECK, np.zeros_like(mask)), mask | small[labels])
 
 
 @given(masks, st.integers(0, 10))
@@ -97,5 +118,5 @@ def test_nothing_happens_where_nothing_changed():
 def test_a_hole_in_the_changed_box_is_one_in_the_whole_image(before, after):
     out = tidy(Region.of(after), Region.of(before), [], (6, 6, 6)).full((6, 6, 6))
     filled = out & ~after
-    assert not (filled & ~fill_holes(after, SPECK)).any()
+    assert not (filled & ~fill_holes(after)).any()
     assert not (after & ~out).any()
