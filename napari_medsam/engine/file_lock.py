@@ -8,8 +8,9 @@ if sys.platform == "win32":
     import msvcrt
     import os
 
-    # Locks are mandatory on Windows: a byte far beyond the end leaves the file readable for everybody.
-    _BYTE = 2**62
+    # Locks are mandatory on Windows: a byte far beyond the end leaves the file readable for everybody. The C runtime
+    # counts the positions of locks in 32 bits.
+    _BYTE = 2**31 - 2
 
     def lock(descriptor: int) -> bool:
         """Lock the open file for this opening alone; False if another holds it."""

@@ -14,7 +14,7 @@ from psygnal import Signal
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Change, Command, Document
 from napari_medsam.engine.journal import now
-from napari_medsam.engine.objects import SegmentedObject
+from napari_medsam.engine.objects import Overlap, SegmentedObject
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.recorder import Recorder
 from napari_medsam.engine.recovery import Given, Retold, still_pending
@@ -44,6 +44,7 @@ class Ledger:
     def __init__(self, recorder: Recorder, told: Retold | None = None) -> None:
         self.recorder = recorder
         self.document = told.document if told else Document()
+        self.overlap = told.overlap if told else Overlap.KEEP
         self.journal_error: str | None = None
         self._pending = told.pending if told else {}
         self._closed = False

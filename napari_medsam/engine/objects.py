@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_medsam.engine.prompts import Prompt
@@ -91,6 +91,10 @@ class SegmentedObject:
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts that made the mask, in the order given."""
         return prompts_of(self.steps)
+
+    def remade(self, mask: Region, steps: tuple[Step, ...] | None = None) -> SegmentedObject:
+        """The same object with another mask, and other steps where given."""
+        return replace(self, mask=mask, steps=self.steps if steps is None else steps)
 
 
 def prompts_of(steps: tuple[Step, ...]) -> tuple[Prompt, ...]:

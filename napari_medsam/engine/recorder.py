@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +45,11 @@ class Recorder:
         self._volume = volume
         self._info = info
         self._journal = journal
-        self._has_header = journal is not None
-        self.has_begun = journal is not None
         self._waiting: list[Record] = []
+        self._header: Record | None = None
+        self._beginning = threading.Lock()
+        self._is_headed = journal is not None
+        self.has_begun = journal is not None
         if journal is not None:
             self.add("opened", **engine_record(info))
 
@@ -53,6 +57,11 @@ class Recorder:
         """Queue a record for the next `flush`."""
         if self._path is not None:
             self._waiting.append({"type": kind, "time": now(), **fields})
+
+    def begin_ahead(self) -> None:
+        """Do now, without any lock of the session, what would make the first `flush` slow; failures wait for that."""
+        with contextlib.suppress(JournalError):
+            self._begin()
 
     def flush(self) -> None:
         """Put everything queued on disk.
@@ -62,16 +71,15 @@ class Recorder:
         JournalError
             If that fails; the records stay queued and the next call tries again.
         """
-        if self._path is None:
-            return
         self.has_begun = True
-        if self._journal is None:
-            self._journal = Journal.create(self._path)
-        if not self._has_header:
-            self._waiting.insert(0, self._header(self._path))
-            self._has_header = True
+        journal, header = self._begin()
+        if journal is None:
+            return
+        if not self._is_headed and header is not None:
+            self._waiting.insert(0, header)
+            self._is_headed = True
         if self._waiting:
-            self._journal.append(self._waiting)
+            journal.append(self._waiting)
             self._waiting.clear()
 
     def close(self) -> None:
@@ -82,23 +90,32 @@ class Recorder:
         self._path = None
         self._waiting.clear()
 
-    def _header(self, path: Path) -> Record:
-        volume = self._volume
-        copy = None
-        if volume.source is None:
-            copy = f"{path.stem}.image.npy"
-            _save_voxels(path.with_name(copy), volume)
-        image = {
-            "source": None if volume.source is None else str(volume.source.absolute()),
-            "copy": copy,
-            "frame": volume.frame,
-            "modality": volume.modality,
-            "shape": list(volume.data.shape),
-            "dtype": volume.data.dtype.str,
-            "affine": volume.affine.tolist(),
-            "hash": volume.hash,
-        }
-        return {"type": "session", "format": FORMAT, "time": now(), "image": image, **engine_record(self._info)}
+    def _begin(self) -> tuple[Journal | None, Record | None]:
+        with self._beginning:
+            if self._path is not None:
+                if self._journal is None:
+                    self._journal = Journal.create(self._path)
+                if self._header is None and not self._is_headed:
+                    self._header = _header(self._path, self._volume, self._info)
+            return self._journal, self._header
+
+
+def _header(path: Path, volume: Volume, info: SegmenterInfo) -> Record:
+    copy = None
+    if volume.source is None:
+        copy = f"{path.stem}.image.npy"
+        _save_voxels(path.with_name(copy), volume)
+    image = {
+        "source": None if volume.source is None else str(volume.source.absolute()),
+        "copy": copy,
+        "frame": volume.frame,
+        "modality": volume.modality,
+        "shape": list(volume.data.shape),
+        "dtype": volume.data.dtype.str,
+        "affine": volume.affine.tolist(),
+        "hash": volume.hash,
+    }
+    return {"type": "session", "format": FORMAT, "time": now(), "image": image, **engine_record(info)}
 
 
 def engine_record(info: SegmenterInfo) -> Record:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +11,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from napari_medsam.engine.answering import predict_pending, predict_without, with_masks
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Journal
 from napari_medsam.engine.label_map import LARGEST_ID, compose_labels
 from napari_medsam.engine.ledger import Ledger
-from napari_medsam.engine.objects import Colour, HandEdit, Overlap, SegmentedObject, Step, colour_for
+from napari_medsam.engine.objects import Colour, HandEdit, Overlap, SegmentedObject, colour_for
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Prompt
@@ -47,7 +46,7 @@ class Session:
         The image.
     segmenter : Segmenter
         The model.
-    journal : pathlib.Path, optional
+    journal : str or pathlib.Path, optional
         File to write; see `napari_medsam.engine.journals.new_journal`. Without it nothing survives a crash.
 
     Attributes
@@ -63,8 +62,6 @@ class Session:
         What undo and redo would do changed.
     journal_failed : psygnal.SignalInstance
         One sentence: from now on the session is in memory only.
-    overlap : Overlap
-        Who gives way where a new mask meets another object; `Overlap.KEEP` at first.
     notes : tuple of str
         After `recover`: a sentence for whatever is not as it was.
 
@@ -74,18 +71,19 @@ class Session:
         If there is such a file already.
     """
 
-    def __init__(self, volume: Volume, segmenter: Segmenter, journal: Path | None = None) -> None:
+    def __init__(self, volume: Volume, segmenter: Segmenter, journal: str | Path | None = None) -> None:
+        journal = None if journal is None else Path(journal)
         if journal is not None and journal.exists():
             raise JournalError(f"There is a journal {journal} already: recover it, or choose another name.")
         self._start(volume, segmenter, journal, Ledger(Recorder(journal, volume, segmenter.info)))
 
     @classmethod
-    def recover(cls, journal: Path, volume: Volume | None = None, segmenter: Segmenter | None = None) -> Session:
+    def recover(cls, journal: str | Path, volume: Volume | None = None, segmenter: Segmenter | None = None) -> Session:
         """Open a journal and go on where it ends, with all objects, pending prompts, undo and redo. Runs no model.
 
         Parameters
         ----------
-        journal : pathlib.Path
+        journal : str or pathlib.Path
             The file.
         volume : Volume, optional
             Its image; by default it is opened from where it was.
@@ -104,6 +102,7 @@ class Session:
         WeightsError
             If the model of the journal cannot be loaded.
         """
+        journal = Path(journal)
         opened, contents, tail = Journal.reopen(journal)
         try:
             header = contents.records[0]
@@ -120,7 +119,6 @@ class Session:
         session = cls.__new__(cls)
         ledger = Ledger(Recorder(journal, volume, segmenter.info, opened), told)
         session._start(volume, segmenter, journal, ledger)
-        session.overlap = told.overlap
         if tail is not None:
             session.notes += (
                 f"The end of the journal was damaged: everything before it is here, the rest was put into {tail}.",
@@ -150,6 +148,15 @@ class Session:
     def mask(self, object_id: int) -> Region:
         """The mask of an object. Raises `MedSamError` if there is none of this id."""
         return self._ledger.find(object_id).mask
+
+    @property
+    def overlap(self) -> Overlap:
+        """Who gives way where a new mask meets another object; `Overlap.KEEP` at first."""
+        return self._ledger.overlap
+
+    @overlap.setter
+    def overlap(self, overlap: Overlap) -> None:
+        self._ledger.overlap = overlap
 
     @property
     def journal_error(self) -> str | None:
@@ -227,7 +234,10 @@ class Session:
                 return edit
             step = HandEdit(self._document.next_number, edit.to_json())
             self._ledger.do(
-                "edit", self._with_masks(masks, object_id, (*old.steps, step)), events, {"overlap": self.overlap.value}
+                "edit",
+                with_masks(self._document.objects, masks, object_id, (*old.steps, step)),
+                events,
+                {"overlap": self.overlap.value},
             )
         return edit
 
@@ -293,38 +303,7 @@ class Session:
         Cancelled
             If ``task`` was cancelled; the prompts stay pending.
         """
-        task = task or Task()
-        while True:
-            task.check()
-            with self._ledger.changing() as events:
-                old = self._document.objects.get(object_id)
-                given = [entry for entry in self._ledger.snapshot()[1] if entry.object_id == object_id]
-                if old is None or not given:
-                    return Edit.nothing()
-                self._ledger.write_down(given, events)
-            new = tuple(entry.prompt for entry in given)
-            try:
-                prediction = self._predictor.answer((*old.prompts, *new), old.mask, task)
-            except PromptError:
-                with self._ledger.changing() as events:
-                    self._ledger.drop(new[-1].id, events)
-                raise
-            task.check()
-            with self._ledger.changing() as events:
-                current = self._document.objects.get(object_id)
-                waiting = {entry.prompt.id for entry in self._ledger.snapshot()[1]}
-                is_fresh = current is not None and current.mask is old.mask and current.steps == old.steps
-                if not is_fresh or not waiting.issuperset(prompt.id for prompt in new):
-                    continue
-                overlap = self.overlap
-                masks = settle(self._document.objects, object_id, prediction.region, old.mask, overlap)
-                details = {
-                    "overlap": overlap.value,
-                    "confidence": None if math.isnan(prediction.confidence) else prediction.confidence,
-                    "seconds": dict(prediction.seconds),
-                }
-                changed = self._with_masks(masks, object_id, (*old.steps, new))
-                return self._ledger.do("predict", changed, events, details).changes[object_id].edit
+        return predict_pending(self._ledger, self._predictor, object_id, task or Task())
 
     def remove_prompt(self, prompt_id: str, task: Task | None = None) -> Edit:
         """Take one prompt away and predict again from the empty mask with the others, in their original groups.
@@ -343,32 +322,7 @@ class Session:
         PromptError, ImageError, Cancelled
             As `predict`; the session is as it was.
         """
-        task = task or Task()
-        with self._ledger.changing() as events:
-            if self._ledger.drop(prompt_id, events):
-                return Edit.nothing()
-            if _with_prompt(self._document.objects, prompt_id) is None:
-                raise MedSamError("There is no such prompt in this session.")
-        while True:
-            objects = self._document.objects
-            old = _with_prompt(objects, prompt_id)
-            if old is None:
-                return Edit.nothing()
-            steps = _without(old.steps, prompt_id)
-            overlap = self.overlap
-            mask = self._predictor.retrace(steps, objects, old.id, overlap, task)
-            task.check()
-            with self._ledger.changing() as events:
-                current = self._document.objects
-                # The others count, too: under KEEP each step of the way stopped at their voxels.
-                if [(i.id, id(i.mask)) for i in objects.values()] != [(i.id, id(i.mask)) for i in current.values()]:
-                    continue
-                if current[old.id].steps != old.steps or self.overlap is not overlap:
-                    continue
-                masks = settle(current, old.id, mask, Region.empty(), overlap)
-                changed = self._with_masks(masks, old.id, steps)
-                command = self._ledger.do("remove_prompt", changed, events, {"overlap": overlap.value})
-                return command.changes[old.id].edit
+        return predict_without(self._ledger, self._predictor, prompt_id, task or Task())
 
     def prepare(self, task: Task | None = None) -> None:
         """Compute ahead what all predictions share, so that the first one is quick.
@@ -402,7 +356,7 @@ class Session:
             self._ledger.redo(events)
         return True
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write all objects that have voxels; the format follows the extension (see `engine.io.save_objects`).
 
         Raises
@@ -410,6 +364,7 @@ class Session:
         SaveError
             If there is nothing to save or it cannot be written; what was there before is untouched.
         """
+        path = Path(path)
         ids = save_masks(path, self.volume, self._document.objects.values())
         with self._ledger.changing() as events:
             self._ledger.recorder.add("saved", path=str(path.absolute()), sha256=_file_hash(path), objects=ids)
@@ -431,7 +386,6 @@ class Session:
         self.volume = volume
         self.segmenter = segmenter
         self.journal = journal
-        self.overlap = Overlap.KEEP
         self.notes: tuple[str, ...] = ()
         self._predictor = Predictor(segmenter, volume)
         self._ledger = ledger
@@ -454,23 +408,6 @@ class Session:
             prompt.clipped(self.volume.shape)
         else:
             prompt.region(self.volume.shape)
-
-    def _with_masks(
-        self, masks: Mapping[int, Region], object_id: int, steps: tuple[Step, ...]
-    ) -> dict[int, SegmentedObject | None]:
-        objects = self._document.objects
-        new: dict[int, SegmentedObject | None] = {i: replace(objects[i], mask=mask) for i, mask in masks.items()}
-        new[object_id] = replace(objects[object_id], mask=masks[object_id], steps=steps)
-        return new
-
-
-def _with_prompt(objects: Mapping[int, SegmentedObject], prompt_id: str) -> SegmentedObject | None:
-    return next((item for item in objects.values() if any(p.id == prompt_id for p in item.prompts)), None)
-
-
-def _without(steps: tuple[Step, ...], prompt_id: str) -> tuple[Step, ...]:
-    left = [s if isinstance(s, HandEdit) else tuple(p for p in s if p.id != prompt_id) for s in steps]
-    return tuple(step for step in left if step)
 
 
 def _file_hash(path: Path) -> str:

@@ -111,7 +111,9 @@ def test_a_recovered_session_goes_on_in_the_same_journal(image, path):
 
 def test_nothing_segmented_leaves_no_file(path):
     with Session(blobs(), RegionGrower(), path) as session:
-        session.add_object("Liver")
+        one = session.add_object("Liver").id
+        session.prepare()
+        session.predict(one)
         with pytest.raises(PromptError):
             session.add_prompt(Point((99.0, 0.0, 0.0)))
         session.add_prompt(BOX)

@@ -1,0 +1,98 @@
+"""How a session gets answers: the model works on a snapshot, and its answer counts only if that is still current."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from napari_medsam.engine.errors import MedSamError, PromptError
+from napari_medsam.engine.ledger import Ledger
+from napari_medsam.engine.objects import HandEdit, SegmentedObject, Step
+from napari_medsam.engine.overlap import settle
+from napari_medsam.engine.predictor import Predictor
+from napari_medsam.engine.region import Edit, Region
+from napari_medsam.engine.task import Task
+
+
+def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: Task) -> Edit:
+    """See `Session.predict`."""
+    task.check()
+    if any(entry.object_id == object_id for entry in ledger.snapshot()[1]):
+        ledger.recorder.begin_ahead()
+    while True:
+        with ledger.changing() as events:
+            old = ledger.document.objects.get(object_id)
+            given = [entry for entry in ledger.snapshot()[1] if entry.object_id == object_id]
+            if old is None or not given:
+                return Edit.nothing()
+            ledger.write_down(given, events)
+        task.check()
+        new = tuple(entry.prompt for entry in given)
+        try:
+            prediction = predictor.answer((*old.prompts, *new), old.mask, task)
+        except PromptError:
+            with ledger.changing() as events:
+                ledger.drop(new[-1].id, events)
+            raise
+        task.check()
+        with ledger.changing() as events:
+            objects, entries = ledger.snapshot()
+            current = objects.get(object_id)
+            is_fresh = current is not None and current.mask is old.mask and current.steps == old.steps
+            if not is_fresh or not {entry.prompt.id for entry in entries}.issuperset(prompt.id for prompt in new):
+                continue
+            overlap = ledger.overlap
+            masks = settle(objects, object_id, prediction.region, old.mask, overlap)
+            details = {
+                "overlap": overlap.value,
+                "confidence": None if math.isnan(prediction.confidence) else prediction.confidence,
+                "seconds": dict(prediction.seconds),
+            }
+            changed = with_masks(objects, masks, object_id, (*old.steps, new))
+            return ledger.do("predict", changed, events, details).changes[object_id].edit
+
+
+def predict_without(ledger: Ledger, predictor: Predictor, prompt_id: str, task: Task) -> Edit:
+    """See `Session.remove_prompt`."""
+    with ledger.changing() as events:
+        if ledger.drop(prompt_id, events):
+            return Edit.nothing()
+        if _with_prompt(ledger.document.objects, prompt_id) is None:
+            raise MedSamError("There is no such prompt in this session.")
+    while True:
+        objects, overlap = ledger.document.objects, ledger.overlap
+        old = _with_prompt(objects, prompt_id)
+        if old is None:
+            return Edit.nothing()
+        steps = _without(old.steps, prompt_id)
+        mask = predictor.retrace(steps, objects, old.id, overlap, task)
+        task.check()
+        with ledger.changing() as events:
+            current = ledger.document.objects
+            # The others count, too: under KEEP each step of the way stopped at their voxels.
+            if [(i.id, id(i.mask)) for i in objects.values()] != [(i.id, id(i.mask)) for i in current.values()]:
+                continue
+            if current[old.id].steps != old.steps or ledger.overlap is not overlap:
+                continue
+            masks = settle(current, old.id, mask, Region.empty(), overlap)
+            changed = with_masks(current, masks, old.id, steps)
+            command = ledger.do("remove_prompt", changed, events, {"overlap": overlap.value})
+            return command.changes[old.id].edit
+
+
+def with_masks(
+    objects: Mapping[int, SegmentedObject], masks: Mapping[int, Region], object_id: int, steps: tuple[Step, ...]
+) -> dict[int, SegmentedObject | None]:
+    """The objects of ``masks`` with these masks, and the one that was worked on with its new steps."""
+    new: dict[int, SegmentedObject | None] = {id_: objects[id_].remade(mask) for id_, mask in masks.items()}
+    new[object_id] = objects[object_id].remade(masks[object_id], steps)
+    return new
+
+
+def _with_prompt(objects: Mapping[int, SegmentedObject], prompt_id: str) -> SegmentedObject | None:
+    return next((item for item in objects.values() if any(p.id == prompt_id for p in item.prompts)), None)
+
+
+def _without(steps: tuple[Step, ...], prompt_id: str) -> tuple[Step, ...]:
+    left = [s if isinstance(s, HandEdit) else tuple(p for p in s if p.id != prompt_id) for s in steps]
+    return tuple(step for step in left if step)
