@@ -17,6 +17,8 @@ from napari_medsam.engine.io.guard import require_plausible
 from napari_medsam.engine.io.opened import Opened
 from napari_medsam.engine.io.values import Array, native, rescaled
 
+_IMPLICIT = pydicom.uid.ImplicitVRLittleEndian
+
 
 def read_dicom(path: Path) -> Opened:
     """Read the series that a folder holds or a file belongs to.
@@ -44,9 +46,6 @@ def read_dicom(path: Path) -> Opened:
         return voxels.reshape(last - first, -1, *voxels.shape[1:])
 
     return Opened(stack.affine, len(stack.frames), load, str(header.get("Modality") or ""))
-
-
-_IMPLICIT = pydicom.uid.ImplicitVRLittleEndian
 
 
 def stack_of(path: Path) -> Stack:

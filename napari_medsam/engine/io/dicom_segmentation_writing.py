@@ -17,6 +17,7 @@ from napari_medsam import __version__
 from napari_medsam.engine.errors import ImageError, SaveError
 from napari_medsam.engine.io.affines import farthest
 from napari_medsam.engine.io.dicom import stack_of
+from napari_medsam.engine.io.dicom_files import is_dicom
 from napari_medsam.engine.io.dicom_slices import Slice
 from napari_medsam.engine.io.saved_object import SavedObject
 from napari_medsam.engine.io.values import Array
@@ -82,17 +83,18 @@ def write_dicom_segmentation(path: Path, volume: Volume, objects: Sequence[Saved
 
 
 def _images(volume: Volume) -> list[Slice]:
-    if volume.source is None or volume.modality == "":
+    source = volume.source
+    if source is None or (source.is_file() and not is_dicom(source)):
         raise SaveError(
             f"A DICOM segmentation refers to DICOM images, and this image was not opened from any: {_INSTEAD}."
         )
     try:
-        stack = stack_of(volume.source)
+        stack = stack_of(source)
     except (ImageError, OSError) as error:
         raise SaveError(f"The DICOM images of this volume cannot be read any more ({error}): {_INSTEAD}.") from error
     frame = stack.frames[volume.frame] if volume.frame < len(stack.frames) else []
     if len(frame) != volume.shape[0] or farthest(volume.shape, stack.affine, volume.affine) > 0.01:
-        raise SaveError(f"The DICOM images in {volume.source.name} have changed since they were opened: {_INSTEAD}.")
+        raise SaveError(f"The DICOM images in {source.name} have changed since they were opened: {_INSTEAD}.")
     if frame[0].position is None:
         raise SaveError(f"The DICOM images of this volume have no place in the patient: {_INSTEAD}.")
     return frame

@@ -34,8 +34,9 @@ def read_nifti(path: Path) -> Opened:
     """Read a NIfTI-1 or NIfTI-2 file.
 
     The affine is the sform where its code is set, else the qform, else the voxel sizes alone, as nibabel decides. ITK
-    decides otherwise in two cases: of a qform from the scanner and an sform to an atlas that disagree it takes the qform,
-    and it takes the voxel sizes of the header even where the sform has others. What `write_nifti` writes leaves no choice.
+    decides otherwise in two cases: of a qform from the scanner and an sform to an atlas that disagree it takes the
+    qform, and it takes the voxel sizes of the header even where the sform has others. What `write_nifti` writes leaves
+    no choice.
 
     Raises
     ------
@@ -77,10 +78,10 @@ def read_nifti(path: Path) -> Opened:
 def write_nifti(path: Path, labels: Array, affine: FloatArray) -> None:
     """Write a label map ``(z, y, x)``; the sform keeps any affine.
 
-    The qform cannot hold shear (a tilted gantry) and loses up to a tenth of a millimetre for rotations near 180 degrees,
-    as it is three float32 numbers of a quaternion. It is set only where it places every voxel as the sform does; otherwise
-    its code is 0, so that no reader prefers it. A sheared sform is read by nibabel as it is; ITK straightens it with a
-    warning, so for such images NRRD and MetaImage, which ITK reads exactly, travel better.
+    The qform cannot hold shear (a tilted gantry) and loses up to a tenth of a millimetre for rotations near 180
+    degrees, as it is three float32 numbers of a quaternion. It is set only where it places every voxel as the sform
+    does; otherwise its code is 0, so that no reader prefers it. A sheared sform is read by nibabel as it is; ITK
+    straightens it with a warning, so for such images NRRD and MetaImage, which ITK reads exactly, travel better.
 
     Raises
     ------

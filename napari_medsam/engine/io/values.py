@@ -87,7 +87,7 @@ def as_labels(data: Array, name: str) -> npt.NDArray[np.integer[Any]]:
 def looks_like_labels(volume: Volume) -> bool:
     """Whether an image is probably a label map: few whole values, and areas of one value.
 
-    Judged on at most 48 slices, which takes tens of milliseconds for a volume of 512 x 512 x 300. A label map has at
+    Judged on at most 24 slices, which takes a tenth of a second for a volume of 512 x 512 x 300. A label map has at
     least two values, no more than 300, and at least three in four pairs of neighbours with a label have the same one;
     in an image noise makes neighbours differ.
     """
@@ -97,7 +97,7 @@ def looks_like_labels(volume: Volume) -> bool:
     filled = np.flatnonzero([bool((plane[::4, ::4] != data.flat[0]).any()) for plane in data])
     if not len(filled):
         filled = np.arange(len(data))
-    sample = data[filled[np.linspace(0, len(filled) - 1, min(len(filled), 48)).astype(int)]]
+    sample = data[filled[np.linspace(0, len(filled) - 1, min(len(filled), 24)).astype(int)]]
     if sample.dtype.kind == "f" and not (np.isfinite(sample).all() and (sample == np.rint(sample)).all()):
         return False
     values, counts = _distinct(sample)
@@ -116,6 +116,6 @@ def looks_like_labels(volume: Volume) -> bool:
 
 
 def _distinct(sample: Array) -> tuple[Array, Array]:
-    # A coarse look first: sorting every voxel of an image with thousands of values is what would take time.
-    coarse = np.unique(sample[:, ::8, ::8])
-    return (coarse, coarse) if len(coarse) > 300 else np.unique(sample, return_counts=True)
+    # Half a million voxels tell as much as all of them, and sorting is what takes the time.
+    step = max(1, int((sample.size / 500_000) ** 0.5))
+    return np.unique(sample[:, ::step, ::step], return_counts=True)
