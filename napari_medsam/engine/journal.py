@@ -74,7 +74,7 @@ def read_journal(path: Path) -> JournalContents:
 class Journal:
     """A journal open for appending, locked against every other process.
 
-    Use `create` or `reopen`.
+    Made by `create` or `reopen`.
     """
 
     def __init__(self, path: Path, descriptor: int, digest: str, size: int) -> None:
@@ -107,15 +107,8 @@ class Journal:
         return cls(path, descriptor, _START, 0)
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple[Journal, JournalContents, Path | None]:
-        """Open a journal to go on after its last whole record.
-
-        A damaged tail is first copied to a file beside the journal, then cut off.
-
-        Returns
-        -------
-        journal, contents, tail
-            The open journal, what it holds, and the file with the damaged tail where there was one.
+    def reopen(cls, path: Path) -> tuple[Journal, JournalContents]:
+        """Open a journal to go on after its last whole record; `put_tail_aside` comes before the first `append`.
 
         Raises
         ------
@@ -129,17 +122,33 @@ class Journal:
         _lock_or_close(descriptor, path)
         try:
             contents = read_journal(path)
-            tail = _put_aside(path, contents.tail) if contents.tail else None
-            if tail is not None:
-                os.ftruncate(descriptor, contents.size)
-                os.fsync(descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            raise JournalError(f"The damaged end of {path} cannot be put aside ({error.strerror}).") from error
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, contents.digest, contents.size), contents, tail
+        return cls(path, descriptor, contents.digest, contents.size), contents
+
+    def put_tail_aside(self, contents: JournalContents) -> Path | None:
+        """Move what follows the last whole record to a file beside the journal.
+
+        Returns
+        -------
+        pathlib.Path or None
+            The file; None if nothing follows.
+
+        Raises
+        ------
+        JournalError
+            If that fails; the journal is unchanged.
+        """
+        if not contents.tail:
+            return None
+        try:
+            aside = _write_beside(self.path, contents.tail)
+            os.ftruncate(self._descriptor, self._size)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise JournalError(f"The damaged end of {self.path} cannot be put aside ({error.strerror}).") from error
+        return aside
 
     def append(self, records: Sequence[Record]) -> None:
         """Write records; on disk when this returns.
@@ -243,7 +252,7 @@ def _lock_or_close(descriptor: int, path: Path) -> None:
     raise JournalError(sentence)
 
 
-def _put_aside(path: Path, tail: bytes) -> Path:
+def _write_beside(path: Path, tail: bytes) -> Path:
     number = 1
     while True:
         aside = path.with_name(f"{path.name}.damaged-{number}")

@@ -103,7 +103,7 @@ class Session:
             If the model of the journal cannot be loaded.
         """
         journal = Path(journal)
-        opened, contents, tail = Journal.reopen(journal)
+        opened, contents = Journal.reopen(journal)
         try:
             header = contents.records[0]
             told = retell(contents.records, journal)
@@ -113,6 +113,7 @@ class Session:
                 check_image(header, volume)
             written = engines_of(contents.records)[-1]["model"]
             segmenter = segmenter or load_segmenter(written["name"])
+            tail = opened.put_tail_aside(contents)
         except BaseException:
             opened.close()
             raise

@@ -42,8 +42,8 @@ def test_only_its_owner_may_read_it(tmp_path):
 
 def test_it_goes_on_where_it_ended(tmp_path):
     path = written(tmp_path / "a.journal")
-    journal, contents, tail = Journal.reopen(path)
-    assert tail is None
+    journal, contents = Journal.reopen(path)
+    assert journal.put_tail_aside(contents) is None
     assert len(contents.records) == 6
     journal.append([{"type": "more"}])
     journal.close()
@@ -65,7 +65,8 @@ def test_cut_anywhere_every_whole_record_before_is_recovered(tmp_path, cut):
             Journal.reopen(path)
         assert path.read_bytes() == data[:cut]
         return
-    journal, contents, tail = Journal.reopen(path)
+    journal, contents = Journal.reopen(path)
+    tail = journal.put_tail_aside(contents)
     journal.append([{"type": "more"}])
     journal.close()
     assert len(contents.records) == whole
@@ -112,7 +113,8 @@ def test_each_damaged_tail_is_kept_in_a_file_of_its_own(tmp_path):
     for text in (b"one", b"two"):
         with path.open("ab") as file:
             file.write(text)
-        journal, _, tail = Journal.reopen(path)
+        journal, contents = Journal.reopen(path)
+        tail = journal.put_tail_aside(contents)
         journal.close()
         tails.append(tail)
     assert [tail.read_bytes() for tail in tails] == [b"one", b"two"]
@@ -128,7 +130,7 @@ def test_a_second_journal_of_the_same_name_is_refused(tmp_path):
 
 def test_two_writers_are_refused_also_from_another_process(tmp_path):
     path = written(tmp_path / "a.journal")
-    journal, _, _ = Journal.reopen(path)
+    journal, _ = Journal.reopen(path)
     with pytest.raises(JournalError, match="another session"):
         Journal.reopen(path)
     code = (
@@ -157,7 +159,7 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path):
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
-    journal, _, _ = Journal.reopen(path)
+    journal, _ = Journal.reopen(path)
     journal.close()
 
 
@@ -211,7 +213,7 @@ def test_a_journal_that_is_not_there_is_refused_in_a_sentence(tmp_path):
 
 def test_a_number_that_is_none_is_never_written(tmp_path):
     path = written(tmp_path / "a.journal")
-    journal, _, _ = Journal.reopen(path)
+    journal, _ = Journal.reopen(path)
     with pytest.raises(ValueError, match="JSON"):
         journal.append([{"type": "step", "confidence": float("nan")}])
     journal.close()

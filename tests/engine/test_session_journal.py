@@ -217,6 +217,9 @@ def test_a_damaged_end_is_told_and_kept(path):
     let_go(session)
     data = path.read_bytes()
     path.write_bytes(data[:-100])
+    with pytest.raises(JournalError, match="have changed"):
+        Session.recover(path, blobs(seed=1), RegionGrower())
+    assert path.read_bytes() == data[:-100]
     back = Session.recover(path, volume, RegionGrower())
     assert "damaged" in back.notes[0]
     assert str(path.with_name("a.journal.damaged-1")) in back.notes[0]
