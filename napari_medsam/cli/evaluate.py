@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_medsam.engine.errors import SaveError
+from napari_medsam.cli.options import make_folder, require_folder_of
 
 if TYPE_CHECKING:
     from napari_medsam.engine.evaluation import StructureResult
@@ -55,11 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
     writers = ((write_json, args.json, "json"), (write_csv, args.csv, "csv"), (write_plot, args.plot, "png"))
     if args.out is not None:
-        _make_folder(args.out)
+        make_folder(args.out)
     for _, path, _ in writers:
-        # Asked before the hours of work, not after.
-        if path is not None and not path.absolute().parent.is_dir():
-            raise SaveError(f"{path} cannot be written: there is no folder {path.absolute().parent}.")
+        if path is not None:
+            require_folder_of(path)
 
     cases = load_cases(args.cases, args.dataset)
     segmenter = _load(args.model, args.device)
@@ -88,13 +87,6 @@ def _load(model: str, device: str) -> Segmenter:
     from napari_medsam.engine.segmenters.registry import load_segmenter
 
     return EllipsoidSegmenter() if model == _ELLIPSOID else load_segmenter(model, device)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SaveError(f"The folder {folder} cannot be made: {(error.strerror or str(error)).lower()}.") from error
 
 
 def _line(result: StructureResult) -> str:
