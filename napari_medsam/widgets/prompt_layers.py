@@ -59,7 +59,9 @@ class Outline:
 
 
 class PromptLayers:
-    """Shows the prompts of one object in one frame; made when first needed, made again if the user removes one.
+    """Shows the prompts of one object in one frame.
+
+    The layers are made when first needed, and again for the next prompt if the user removes one.
 
     Parameters
     ----------
@@ -91,6 +93,19 @@ class PromptLayers:
     def show(self, frame: int, prompts: Sequence[ShownPrompt], plane: Slice | None) -> None:
         """Draw exactly these prompts of ``frame``; ``plane`` is None when the viewer shows 3D.
 
+        Layers that are missing are made.
+        """
+        if self.points is None and any(isinstance(p.prompt, Point) for p in prompts):
+            self._points = self._new_points()
+            self._add(self._points)
+        if self.shapes is None and not all(isinstance(p.prompt, Point) for p in prompts):
+            self._shapes, self._drawn = self._new_shapes(), None
+            self._add(self._shapes)
+        self.redraw(frame, prompts, plane)
+
+    def redraw(self, frame: int, prompts: Sequence[ShownPrompt], plane: Slice | None) -> None:
+        """As `show`, in the layers that are there.
+
         A 3D box has no single slice to lie in: its outline in the displayed one is drawn, so this is called whenever
         another slice is shown.
         """
@@ -107,10 +122,7 @@ class PromptLayers:
     def _show_points(self, frame: int, shown: Sequence[ShownPrompt]) -> None:
         layer = self.points
         if layer is None:
-            if not shown:
-                return
-            layer = self._points = self._new_points()
-            self._add(layer)
+            return
         positions = [p.prompt.position for p in shown if isinstance(p.prompt, Point)]
         data = self._grid.coordinates(frame, np.round(np.reshape(positions, (-1, 3))))
         colours = np.array([p.colour for p in shown]).reshape(-1, 4)
@@ -127,12 +139,7 @@ class PromptLayers:
         drawn = [(outline, p.colour) for p in shown for outline in outlines(p.prompt, plane)]
         state = (frame, [(o.kind, o.vertices.tolist(), c.tolist()) for o, c in drawn])
         layer = self.shapes
-        if layer is None:
-            if not drawn:
-                return
-            layer = self._shapes = self._new_shapes()
-            self._add(layer)
-        elif state == self._drawn:
+        if layer is None or state == self._drawn:
             return
         self._drawn = state
         layer.data = []

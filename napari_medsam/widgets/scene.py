@@ -65,12 +65,11 @@ class Scene:
 
     def show_prompts(self, work: FrameWork, plane: Slice | None, preview: Prompt | None = None) -> None:
         """Draw the prompts of the current object of a frame, and the one that is being drawn."""
-        item = work.current_object
-        shown = [ShownPrompt(p, pending=False) for p in item.prompts] if item else []
-        waiting = [*(item.pending if item else ()), *work.waiting]
-        if preview is not None:
-            waiting.append(preview)
-        self.prompts.show(work.frame, [*shown, *(ShownPrompt(p, pending=True) for p in waiting)], plane)
+        self.prompts.show(work.frame, _shown(work, preview), plane)
+
+    def redraw_prompts(self, work: FrameWork, plane: Slice | None) -> None:
+        """Draw the same prompts in another slice; a layer that the user removed does not come back for that."""
+        self.prompts.redraw(work.frame, _shown(work, None), plane)
 
     def show_objects(self, works: tuple[FrameWork, ...]) -> None:
         """Colour the result layer."""
@@ -79,3 +78,12 @@ class Scene:
     def close(self) -> None:
         """Take the prompt layers away; the result stays with the user."""
         self.prompts.remove()
+
+
+def _shown(work: FrameWork, preview: Prompt | None) -> list[ShownPrompt]:
+    item = work.current_object
+    consumed = item.prompts if item else ()
+    waiting = [*(item.pending if item else ()), *work.waiting]
+    if preview is not None:
+        waiting.append(preview)
+    return [*(ShownPrompt(p, pending=False) for p in consumed), *(ShownPrompt(p, pending=True) for p in waiting)]

@@ -96,6 +96,8 @@ class Stage:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         for scene in [s for s in self.scenes if not any(s.image is layer for layer in layers)]:
             self.scenes.remove(scene)
+            if scene is self.scene:
+                self.scene = None
             scene.close()
             self._controller.forget(scene)
         for layer in layers:
@@ -104,7 +106,7 @@ class Stage:
                     self.scenes.append(Scene(self._viewer, layer))
                 except MedSamError as error:
                     self.refused.emit(error)
-        if self.scene not in self.scenes:
+        if self.scene is None:
             active = self._viewer.layers.selection.active
             last = self.scenes[-1] if self.scenes else None
             self.choose((self.find(active) if active is not None else None) or last)
@@ -208,11 +210,11 @@ class Stage:
             return
         if self.scene.grid.ndim == 4:
             self._controller.set_frame(self.canvas.frame())
-        self._show_prompts()
+        self.scene.redraw_prompts(self._controller.work, self._plane())
 
     def _on_layers_changed(self) -> None:
         self.look_for_images()
-        self._show_prompts()
+        self._bind_keys()
 
     def _on_renamed(self) -> None:
         self.images_changed.emit()
@@ -220,7 +222,10 @@ class Stage:
     def _show_prompts(self) -> None:
         if self.scene is not None:
             self.scene.show_prompts(self._controller.work, self._plane())
-            self._keys.set_layers(self.scene.layers)
+            self._bind_keys()
+
+    def _bind_keys(self) -> None:
+        self._keys.set_layers(self.scene.layers if self.scene is not None else [])
 
     def _plane(self) -> Slice | None:
         try:
