@@ -45,8 +45,8 @@ def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: 
             masks = settle(objects, object_id, prediction.region, old.mask, overlap)
             details = {
                 "overlap": overlap.value,
-                "confidence": None if math.isnan(prediction.confidence) else prediction.confidence,
-                "seconds": dict(prediction.seconds),
+                "confidence": None if math.isnan(prediction.confidence) else float(prediction.confidence),
+                "seconds": {stage: float(seconds) for stage, seconds in prediction.seconds.items()},
             }
             changed = with_masks(objects, masks, object_id, (*old.steps, new))
             return ledger.do("predict", changed, events, details).changes[object_id].edit

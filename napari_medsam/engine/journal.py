@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_medsam.engine.errors import JournalError
 from napari_medsam.engine.file_lock import lock
 
@@ -160,7 +162,7 @@ class Journal:
         """
         digest, lines = self._digest, []
         for record in records:
-            payload = json.dumps(record, separators=(",", ":"), allow_nan=False)
+            payload = json.dumps(record, separators=(",", ":"), allow_nan=False, default=_plain)
             digest = _chain(digest, payload.encode("ascii"))
             lines.append(f"{digest} {payload}\n")
         data = "".join(lines).encode("ascii")
@@ -226,6 +228,13 @@ def _whole_lines(data: bytes) -> Iterator[bytes]:
     while (end := data.find(b"\n", start)) >= 0:
         yield data[start:end]
         start = end + 1
+
+
+def _plain(value: object) -> object:
+    # Coordinates and colours often come out of arrays.
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} has no place in a journal.")
 
 
 def _chain(digest: str, payload: bytes) -> str:

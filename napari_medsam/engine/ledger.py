@@ -67,8 +67,15 @@ class Ledger:
             if self._closed:
                 raise MedSamError("This session is closed: open the image again, or recover its journal.")
             yield events
+        errors = []
         for event in events:
-            event()
+            try:
+                event()
+            except Exception as error:
+                # What happened is told to everybody, whoever fails to listen.
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def snapshot(self) -> tuple[dict[int, SegmentedObject], tuple[Given, ...]]:
         """Objects by id and pending prompts in the order given, of one moment."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -218,3 +219,13 @@ def test_a_number_that_is_none_is_never_written(tmp_path):
         journal.append([{"type": "step", "confidence": float("nan")}])
     journal.close()
     assert read_journal(path).tail == b""
+
+
+def test_numbers_out_of_arrays_are_plain_numbers_and_other_things_are_refused(tmp_path):
+    path = written(tmp_path / "a.journal")
+    journal, _ = Journal.reopen(path)
+    journal.append([{"type": "step", "place": [np.int64(3), np.float32(0.5), np.bool_(True)]}])
+    with pytest.raises(TypeError, match="no place in a journal"):
+        journal.append([{"type": "step", "place": object()}])
+    journal.close()
+    assert read_journal(path).records[-1]["place"] == [3, 0.5, True]

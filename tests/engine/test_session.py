@@ -493,3 +493,17 @@ def test_nothing_is_not_saved(session, tmp_path):
     with pytest.raises(SaveError, match="nothing to save"):
         session.save(tmp_path / "mask.nii.gz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listener_that_fails_keeps_no_other_from_hearing(session):
+    def fail(*args):
+        raise RuntimeError("not listening")
+
+    session.edited.connect(fail)
+    heard = []
+    session.history_changed.connect(lambda: heard.append(session.can_undo))
+    one = session.add_object().id
+    with pytest.raises(Exception, match="not listening"):
+        session.prompt(BOX, one)
+    assert len(heard) == 3
+    assert session.mask(one)
