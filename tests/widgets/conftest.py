@@ -70,8 +70,9 @@ class Desk:
         QTest.keyClick(self.canvas, getattr(Qt.Key, f"Key_{'Return' if last == 'Enter' else last}"), held)
 
     def use(self, tool: Tool) -> None:
-        """Choose a tool with its key."""
-        self.press_key(Key.TOOLS[tool])
+        """Choose a tool with its key, unless it is chosen."""
+        if self.widget.tool is not tool:
+            self.press_key(Key.TOOLS[tool])
         assert self.widget.tool is tool
 
     def show(self, *voxel: float) -> None:
@@ -105,8 +106,12 @@ class Desk:
 
     def wait_idle(self) -> None:
         """Wait until no work is under way and everything it told has arrived."""
-        self.wait(lambda: not self.widget.controller.busy)
-        self.qtbot.wait(50)
+        # An answer that arrives can begin other work: idle is what stays idle once everything has arrived.
+        idle = 0
+        while idle < 2:
+            self.wait(lambda: not self.widget.controller.busy)
+            self.qtbot.wait(30)
+            idle = 0 if self.widget.controller.busy else idle + 1
 
     def _world(self, voxel: Sequence[float]) -> tuple[float, ...]:
         # Through the scene, because napari's proxy of the viewer would hand out proxies of its layers.
