@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if objects:
         _segment(volume, objects, args)
     if has_window:
-        _open(volume, objects)
+        _open(volume, objects, "MNI152 T1" if args.image is None else args.image.name)
     elif not args.no_window:
         print(f"Window: {why_no_window()}")
     return 0
@@ -140,12 +140,12 @@ def _give(session: Session, object_id: int, item: _Object, prompt: Prompt, pictu
     write_picture(picture, session.volume, mask, session.object(object_id).prompts, (z, y, x), line)
 
 
-def _open(volume: Volume, objects: list[_Object]) -> None:
+def _open(volume: Volume, objects: list[_Object], name: str) -> None:
     import napari
 
     from napari_medsam.engine.prompts import Box
     from napari_medsam.widgets.launch import open_window
 
     first = objects[0].prompts[0] if objects else None
-    open_window(volume, first if isinstance(first, Box) else None)
+    open_window(volume, first if isinstance(first, Box) else None, name)
     napari.run()
