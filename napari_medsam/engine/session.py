@@ -227,7 +227,6 @@ class Session:
         lower, upper = np.maximum(mask.lower, 0), np.minimum(mask.upper, self.volume.shape)
         if np.any(lower != mask.lower) or np.any(upper != mask.upper):
             mask = Region.of(mask.full(self.volume.shape))
-        self._ledger.recorder.begin_ahead()
         with self._ledger.changing() as events:
             old = self._ledger.find(object_id)
             masks = settle(self._document.objects, object_id, mask, old.mask, self.overlap)
