@@ -13,6 +13,7 @@ from napari_medsam.engine.prompts import Box
 from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.canvas_tools import CanvasTools
 from napari_medsam.widgets.controller import SegmentController
+from napari_medsam.widgets.layer_family import load_layer_types
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
 from napari_medsam.widgets.scene import Scene
@@ -67,6 +68,9 @@ class Stage:
         controller.changed.connect(self._on_changed)
         controller.opened.connect(self._on_opened)
         controller.edited.connect(self._on_edited)
+        controller.engine.submit(
+            "layer types", "Getting ready", lambda _: load_layer_types(), lambda _: None, self.refused.emit
+        )
 
     def close(self) -> None:
         """Stop listening and give the layers their keys back."""
