@@ -1,0 +1,1 @@
+"""SAM 2 and its medical fine-tunes."""
