@@ -1,10 +1,11 @@
-"""Real volumes that may be learnt from: labels, and targets found in the image itself where there are none."""
+"""Real images that may be learnt from: labels, and targets found in the image itself where there are none."""
 
-import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from index import image_paths, read_index
 from scipy import ndimage
 from skimage.segmentation import watershed
 
@@ -16,7 +17,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Case:
-    """One volume with its labels (all zero where it has none)."""
+    """One volume ``(z, y, x)`` with its labels (all zero where it has none); a picture has one slice."""
 
     name: str
     image: Array
@@ -24,15 +25,23 @@ class Case:
     spacing: tuple[float, float, float]
     weight: float
 
+    @property
+    def is_flat(self) -> bool:
+        return self.image.shape[0] == 1
 
-def load_cases(folder: Path) -> list[Case]:
-    """All volumes of an ``INDEX.json`` folder, weighted so that no source drowns the others."""
-    entries = [e for e in json.loads((folder / "INDEX.json").read_text(encoding="utf-8")) if e.get("dim") == 3]
-    sizes: dict[str, int] = {}
+
+def load_cases(folder: Path, dims: int) -> list[Case]:
+    """All volumes of a folder with an index, for 2D its pictures too, weighted so that no source drowns the others."""
+    entries = [entry for entry in read_index(folder) if entry["dim"] in (dims, 3)]
+    sizes = Counter({entry["source"]: 0 for entry in entries})
     for entry in entries:
-        sizes[entry["source"]] = sizes.get(entry["source"], 0) + 1
+        sizes[entry["source"]] += len(image_paths(entry))
     cases = []
     for entry in entries:
+        weight = sizes[entry["source"]] ** -0.5 * (0.5 if "PET" in entry["modality"] else 1.0)
+        if entry["dim"] == 2:
+            cases += [_picture(folder, entry["id"], image, label, weight) for image, label in entry["pairs"]]
+            continue
         volume = open_volume(folder / entry["image"], frame=0)
         image = volume.data.astype(np.float16 if np.abs(volume.data).max() < 6e4 else np.float32)
         labels = np.zeros(volume.shape, np.int32)
@@ -40,20 +49,48 @@ def load_cases(folder: Path) -> list[Case]:
             labels = open_labels(folder / entry["label"])
         if labels.shape != image.shape:
             raise SystemExit(f"{entry['id']}: labels {labels.shape} do not fit the image {image.shape}")
-        weight = sizes[entry["source"]] ** -0.5 * (0.5 if "PET" in entry["modality"] else 1.0)
         cases.append(Case(entry["id"], image, labels.astype(np.int32), volume.spacing, weight))
     return cases
 
 
+def _picture(folder: Path, name: str, image: str, label: str, weight: float) -> Case:
+    """A 2D image, colours as grey, with its labels."""
+    pixels = open_volume(folder / image).data
+    labels = open_labels(folder / label).astype(np.int32)
+    if name == "axondeepseg_sem":  # grey levels near 0, 128 and 255, smoothed at the borders
+        labels = np.round(labels / 127.5).astype(np.int32)
+    elif name == "antillia_KidneyT2":  # the labels tell patients apart, not structures
+        labels = (labels > 0).astype(np.int32)
+    grey = pixels.mean(axis=3) if pixels.ndim == 4 else pixels
+    return Case(name, grey.astype(np.float16), labels, (1.0, 1.0, 1.0), weight)
+
+
+def slice_of(rng: np.random.Generator, case: Case) -> Case:
+    """A slice of a volume at the resolution of its planes, through a labelled structure where there is one."""
+    if case.is_flat:
+        return case
+    # Planes are the two axes with the smaller voxels; where all three are alike any plane is good.
+    like = np.flatnonzero(np.array(case.spacing) > 0.8 * max(case.spacing))
+    axis = int(rng.choice(like))
+    where = np.flatnonzero(case.labels.any(axis=tuple(a for a in range(3) if a != axis)))
+    level = int(rng.choice(where)) if len(where) else int(rng.integers(case.image.shape[axis]))
+    image, labels = (np.take(a, level, axis=axis)[None] for a in (case.image, case.labels))
+    y, x = (s for a, s in enumerate(case.spacing) if a != axis)
+    return Case(case.name, image, labels, (1.0, y, x), case.weight)
+
+
 def labelled_target(rng: np.random.Generator, case: Case) -> Array | None:
-    """A structure somebody labelled: one label, sometimes one of its pieces, sometimes two labels together."""
-    values = np.unique(case.labels[::2, ::2, ::2])
+    """A structure somebody labelled: one label, sometimes one of its pieces, sometimes two labels together.
+
+    A slice cuts structures into pieces, and a picture labels all cells of a kind alike: there it is mostly a piece.
+    """
+    values = np.unique(case.labels[:, ::2, ::2] if case.is_flat else case.labels[::2, ::2, ::2])
     values = values[values > 0]
     if not len(values):
         return None
     chosen = rng.choice(values, min(len(values), 1 if rng.random() < 0.85 else 2), replace=False)
     mask = np.isin(case.labels, chosen)
-    if rng.random() < 0.5:
+    if rng.random() < (0.85 if case.is_flat else 0.5):
         pieces, count = ndimage.label(mask)
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
         large = np.flatnonzero(sizes > 60)
@@ -69,20 +106,23 @@ def image_target(rng: np.random.Generator, case: Case, cells: int) -> tuple[Arra
     side = np.exp(rng.uniform(np.log(20), np.log(160))) / np.array(case.spacing)
     side = np.clip(side, 10, np.maximum(shape, 10))
     start = rng.uniform(0, np.maximum(shape - side, 1e-3))
-    grid = PatchGrid.around(start, start + side, (cells,) * 3)
-    image = grid.sample(case.image).numpy()
+    if case.is_flat:
+        start[0], side[0] = 0, 1
+    grid = PatchGrid.around(start, start + side, (1 if case.is_flat else cells, cells, cells))
+    sampled = grid.sample(case.image).numpy()
+    image = sampled[0] if case.is_flat else sampled
     spread = image.std()
     if not spread > 1e-6:
         return None
     smooth = ndimage.gaussian_filter(image / spread, rng.uniform(0.7, 2.0))
-    centre = tuple(rng.integers(cells // 4, 3 * cells // 4, 3))
+    centre = tuple(rng.integers(cells // 4, 3 * cells // 4, image.ndim))
     if rng.random() < 0.5:
         band = np.abs(smooth - smooth[centre]) < rng.uniform(0.15, 0.8)
         pieces, _ = ndimage.label(ndimage.binary_opening(band) if rng.random() < 0.5 else band)
         mask = ndimage.binary_fill_holes(pieces == pieces[centre]) if pieces[centre] else None
     else:
         markers = np.zeros(image.shape, np.int32)
-        spots = rng.integers(0, cells, (rng.integers(8, 70), 3))
+        spots = rng.integers(0, cells, (rng.integers(8, 70), image.ndim))
         markers[tuple(spots.T)] = np.arange(1, len(spots) + 1)
         pieces = watershed(ndimage.gaussian_gradient_magnitude(smooth, 1.0), markers)
         chosen = {int(pieces[centre])}
@@ -92,4 +132,4 @@ def image_target(rng: np.random.Generator, case: Case, cells: int) -> tuple[Arra
         mask = np.isin(pieces, list(chosen))
     if mask is None or not 200 < mask.sum() < 0.4 * mask.size:
         return None
-    return mask, grid
+    return mask.reshape(sampled.shape), grid

@@ -11,23 +11,24 @@ from scipy import ndimage
 from torch.nn import functional
 
 Array = np.ndarray
+Cells = tuple[int, int, int]
 
 
-def smooth_noise(rng: np.random.Generator, cells: int, scale: float) -> Array:
-    """Gaussian noise with structures about ``scale`` cells long, ``(cells,) * 3`` float32, unit variance or less."""
-    coarse = max(2, round(cells / scale))
-    noise = torch.from_numpy(rng.standard_normal((1, 1, coarse, coarse, coarse), dtype=np.float32))
-    return functional.interpolate(noise, size=(cells,) * 3, mode="trilinear", align_corners=False)[0, 0].numpy()
+def smooth_noise(rng: np.random.Generator, cells: Cells, scale: float) -> Array:
+    """Gaussian noise with structures about ``scale`` cells long, float32, unit variance or less."""
+    coarse = [max(2, round(n / scale)) if n > 1 else 1 for n in cells]
+    noise = torch.from_numpy(rng.standard_normal((1, 1, *coarse), dtype=np.float32))
+    return functional.interpolate(noise, size=cells, mode="trilinear", align_corners=False)[0, 0].numpy()
 
 
-def label_map(rng: np.random.Generator, cells: int) -> Array:
-    """A label map ``(cells,) * 3`` int: background regions with one to eight shapes put over them."""
+def label_map(rng: np.random.Generator, cells: Cells) -> Array:
+    """A label map of ints: background regions with one to eight shapes put over them; of one slice, a cut through."""
     fields = np.stack(
         [smooth_noise(rng, cells, np.exp(rng.uniform(np.log(8), np.log(40)))) for _ in range(rng.integers(1, 6))]
     )
     labels = fields.argmax(axis=0)
-    axis = np.linspace(-1, 1, cells, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"))
+    axes = [np.linspace(-1, 1, n, dtype=np.float32) if n > 1 else np.zeros(1, np.float32) for n in cells]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
     for _ in range(rng.integers(1, 9)):
         depth = _shape(rng, grid) + rng.uniform(0.0, 0.2) * smooth_noise(rng, cells, rng.uniform(5, 30))
         labels[depth > 0] = labels.max() + 1
@@ -38,7 +39,7 @@ def label_map(rng: np.random.Generator, cells: int) -> Array:
 
 def picture(rng: np.random.Generator, labels: Array) -> Array:
     """An image float32 of a label map, by a random imaging chain."""
-    cells = labels.shape[0]
+    cells = labels.shape
     count = int(labels.max()) + 1
     means = rng.uniform(-1, 1, count)
     if count > 1 and rng.random() < 0.4:  # low contrast to one neighbour only
@@ -68,7 +69,7 @@ def _rotation(rng: np.random.Generator) -> Array:
 
 
 def _shape(rng: np.random.Generator, grid: Array) -> Array:
-    """Signed depth (positive inside) of one random shape on ``grid`` ``(3, n, n, n)``."""
+    """Signed depth (positive inside) of one random shape on ``grid`` ``(3, *cells)``."""
     centre = rng.uniform(-0.7, 0.7, 3).astype(np.float32)
     u = np.tensordot(_rotation(rng), grid - centre[:, None, None, None], axes=1)
     if rng.random() < 0.4:  # bent: bananas, horseshoes

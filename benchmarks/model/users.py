@@ -1,5 +1,6 @@
 """Simulated users on patches: the box, clicks, scribbles and lassos they give, and masks they start from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,26 +27,28 @@ class SimulatedUser:
 
     Parameters
     ----------
+    rngs : sequence of numpy.random.Generator
+        One for each patch, so that what a user does with one depends on no other.
     truth : Tensor
         ``(n, 1, z, y, x)`` float of zeros and ones.
     boxes : numpy.ndarray
         ``(n, 2, 3)`` box edges in cells, nan where the user gives none.
     """
 
-    def __init__(self, rng: np.random.Generator, truth: Tensor, boxes: np.ndarray, mix: UserMix) -> None:
-        self.rng = rng
+    def __init__(self, rngs: Sequence[np.random.Generator], truth: Tensor, boxes: np.ndarray, mix: UserMix) -> None:
+        self.rngs = rngs
         self.truth = truth[:, 0].numpy() > 0.5
         self.mix = mix
         self.box, self.positive, self.negative, self.previous = (torch.zeros_like(truth) for _ in range(4))
         for i, (low, high) in enumerate(boxes):
-            if np.isfinite(low).all() and rng.random() >= mix.drop_box:
+            if np.isfinite(low).all() and rngs[i].random() >= mix.drop_box:
                 inside = [
                     slice(max(0, round(a)), max(round(b), round(max(a, 0)) + 1)) for a, b in zip(low, high, strict=True)
                 ]
                 self.box[(i, 0, *inside)] = 1
         for i in range(len(self.truth)):
-            if rng.random() < mix.first_mask:
-                self.previous[i, 0] = torch.from_numpy(self._spoilt(self.truth[i]).astype(np.float32))
+            if rngs[i].random() < mix.first_mask:
+                self.previous[i, 0] = torch.from_numpy(_spoilt(rngs[i], self.truth[i]).astype(np.float32))
             if not self.box[i].any() and not self.previous[i].any():
                 self._correct(i, np.zeros_like(self.truth[i]))
 
@@ -55,14 +58,14 @@ class SimulatedUser:
         return PatchPrompts(self.box, self.positive, self.negative, self.previous)
 
     def look(self, logits: Tensor) -> None:
-        """See the answer ``(n, 1, z, y, x)`` and correct its errors."""
-        answer = logits.detach()[:, 0].numpy() > 0
+        """See the answer ``(n, 1, z, y, x)``, on any device, and correct its errors."""
+        answer = (logits.detach()[:, 0] > 0).cpu().numpy()
         self.previous = torch.from_numpy(answer[:, None].astype(np.float32))
         for i in range(len(answer)):
             self._correct(i, answer[i])
 
     def _correct(self, i: int, answer: np.ndarray) -> None:
-        rng = self.rng
+        rng = self.rngs[i]
         error = self.truth[i] != answer
         pieces, count = ndimage.label(error, np.ones((3, 3, 3)))
         if not count:
@@ -73,7 +76,6 @@ class SimulatedUser:
         start = np.array([s.start for s in where])
         inside = pieces[where] == piece
         depth = _depth(inside)
-        canvas_of = self.positive if self.truth[i][where][inside][0] else self.negative
         # An error piece can hold both kinds (a gap beside a spill): the deepest voxel says which one is meant.
         deep = np.argwhere(depth >= rng.uniform(0.5, 1) * depth.max())
         spot = deep[rng.integers(len(deep))] + start
@@ -95,24 +97,24 @@ class SimulatedUser:
             target[torch.from_numpy(same[level])] = 1
         draw_spot(canvas, (float(spot[0]), float(spot[1]), float(spot[2])))
 
-    def _spoilt(self, mask: np.ndarray) -> np.ndarray:
-        """A first guess as another model or an old label would give it."""
-        rng = self.rng
-        axes = [a for a in range(3) if mask.shape[a] > 1]
-        kind = rng.integers(4)
-        if kind == 0:
-            return np.roll(mask, rng.integers(-6, 7, len(axes)), axes)
-        structure = np.ones([3 if n > 1 else 1 for n in mask.shape])
-        if kind == 1:
-            return ndimage.binary_dilation(mask, structure, iterations=int(rng.integers(1, 5)))
-        if kind == 2:
-            return ndimage.binary_erosion(mask, structure, iterations=int(rng.integers(1, 5)))
-        cut = mask.copy()
-        axis = rng.choice(axes)
-        half = [slice(None)] * 3
-        half[axis] = slice(0, int(rng.integers(1, mask.shape[axis])))
-        cut[tuple(half)] = False
-        return cut
+
+def _spoilt(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+    """A first guess as another model or an old label would give it."""
+    axes = [a for a in range(3) if mask.shape[a] > 1]
+    kind = rng.integers(4)
+    if kind == 0:
+        return np.roll(mask, rng.integers(-6, 7, len(axes)), axes)
+    structure = np.ones([3 if n > 1 else 1 for n in mask.shape])
+    if kind == 1:
+        return ndimage.binary_dilation(mask, structure, iterations=int(rng.integers(1, 5)))
+    if kind == 2:
+        return ndimage.binary_erosion(mask, structure, iterations=int(rng.integers(1, 5)))
+    cut = mask.copy()
+    axis = rng.choice(axes)
+    half = [slice(None)] * 3
+    half[axis] = slice(0, int(rng.integers(1, mask.shape[axis])))
+    cut[tuple(half)] = False
+    return cut
 
 
 def _depth(inside: np.ndarray) -> np.ndarray:

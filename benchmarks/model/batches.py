@@ -1,0 +1,122 @@
+"""Batches of training samples from a pool of patches.
+
+Every draw of a sample depends on the seed, the step and the sample's number in the batch alone: a batch is the same
+whether one process makes it or several make their shares, and whether the training was interrupted or not.
+"""
+
+import re
+import struct
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from augment import degrade, recolour
+from config import Config
+from torch import Tensor
+from torch.nn import functional
+
+ENOUGH = 13
+"""Voxels a slice should hold of the object to be worth a look in 2D."""
+
+
+class Pool:
+    """Patches on disk, read where they are needed; what is read often, the system keeps in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shards = sorted(path for path in folder.glob("*.npz") if re.fullmatch(r"\d+-\d+\.npz", path.name))
+        if not self.shards:
+            raise SystemExit(f"{folder} holds no patches; make some with pool.py")
+        self.ends = np.cumsum([len(_mapped(path)["images"]) for path in self.shards])
+        self.is_flat = _mapped(self.shards[0])["images"].shape[1] == 1
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One patch in a random orientation: image uint8, mask bool, box ``(2, 3)``."""
+        number = rng.integers(self.ends[-1])
+        place = int(np.searchsorted(self.ends, number, side="right"))
+        shard = _mapped(self.shards[place])
+        i = number - self.ends[place]  # negative: counted from the shard's end
+        image = shard["images"][i]
+        mask = np.unpackbits(shard["masks"][i], count=image.size).reshape(image.shape).astype(bool)
+        order = np.arange(3)
+        deep = np.flatnonzero(np.array(image.shape) > 1)
+        order[deep] = rng.permutation(deep)
+        flips = rng.random(3) < 0.5
+        box = shard["boxes"][i][:, order]
+        sides = np.array(image.shape)[order]
+        box = np.where(flips, sides - box[::-1], box)
+        image, mask = (np.flip(a.transpose(order), np.flatnonzero(flips)) for a in (image, mask))
+        return image, mask, box
+
+
+@lru_cache(maxsize=256)  # each keeps a file open
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of an uncompressed ``.npz`` without reading them: numpy maps ``.npy`` files only."""
+    arrays = {}
+    memory = np.memmap(path, dtype=np.uint8, mode="r")
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for entry in archive.infolist():
+            # The local header's name and extra field come before the bytes of the entry (PKWARE APPNOTE, 4.3.7).
+            file.seek(entry.header_offset + 26)
+            file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            arrays[Path(entry.filename).stem] = np.ndarray(shape, dtype, memory, file.tell())
+    return arrays
+
+
+@dataclass
+class Batch:
+    """Images and masks ``(n, 1, z, y, x)`` float32, box edges ``(n, 2, 3)`` in cells, and a generator for each."""
+
+    image: Tensor
+    truth: Tensor
+    boxes: np.ndarray
+    rngs: list[np.random.Generator]
+
+
+def batch_of(pool: Pool, config: Config, done: int, members: Iterable[int]) -> Batch:
+    """Those samples of the batch after ``done`` steps whose numbers are in ``members``."""
+    # Seeds (s, t) and (s, t, 0) draw the same, and the first is the whole batch's: samples count from one.
+    parts = [_sample(pool, config, np.random.default_rng([config.seed, done, 1 + member])) for member in members]
+    return Batch(
+        torch.cat([part.image for part in parts]),
+        torch.cat([part.truth for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        [rng for part in parts for rng in part.rngs],
+    )
+
+
+def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
+    """One patch, or in 2D some slices of it."""
+    image, mask, box = pool.draw(rng)
+    pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]
+    if config.dims == 2:
+        areas = mask.sum(axis=(1, 2))
+        levels = np.flatnonzero(areas >= min(ENOUGH, areas.max()))
+        levels = rng.choice(levels, min(config.slices, len(levels)), replace=False)
+        pictures, masks = pictures[0, levels, None], mask[levels, None]
+        boxes = np.stack([_slice_box(rng, mask[z], box) for z in levels])
+    picture = torch.from_numpy(np.ascontiguousarray(pictures))[:, None]
+    truth = torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None]
+    if config.cells:
+        size = [min(n, config.cells) for n in picture.shape[2:]]
+        boxes = boxes * (np.array(size) / picture.shape[2:])
+        picture = functional.interpolate(picture, size=size, mode="area")
+        truth = (functional.interpolate(truth, size=size, mode="area") > 0.5).float()
+    return Batch(degrade(rng, picture), truth, boxes, rng.spawn(len(truth)))
+
+
+def _slice_box(rng: np.random.Generator, mask: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The box in one slice: half the time the 3D box, else one drawn round the slice's own outline."""
+    if np.isfinite(box).all() and rng.random() < 0.5:
+        return np.array([[0, *box[0, 1:]], [1, *box[1, 1:]]])
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    low = np.array([rows[0], columns[0]], dtype=float)
+    high = np.array([rows[-1] + 1, columns[-1] + 1], dtype=float)
+    room = rng.choice([0.0, 0.1, 0.4], p=[0.4, 0.4, 0.2]) * (high - low)
+    low, high = low - rng.random(2) * room, high + rng.random(2) * room
+    return np.array([[0, *low], [1, *high]])

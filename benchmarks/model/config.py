@@ -1,0 +1,46 @@
+"""One training, as a JSON file says it."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from users import UserMix
+
+from napari_medsam.engine.segmenters.compact.network import WIDTHS
+
+
+@dataclass
+class Config:
+    """One training; every key of the JSON file is one of these."""
+
+    dims: int = 3
+    widths: tuple[int, ...] = WIDTHS
+    steps: int = 1000
+    batch: int = 4  # patches a step, over all processes together
+    slices: int = 8  # 2D: slices drawn from each patch
+    cells: int | None = None  # side the patches are shrunk to: early training on fewer cells costs much less
+    rounds: int = 3  # prompts in a row, at most
+    rate: float = 1e-3
+    warm_up: int = 50
+    decay_from: float = 0.6  # share of the steps after which the rate falls linearly to zero
+    weight_decay: float = 1e-3
+    ema: float = 0.995
+    seed: int = 0
+    pool: str = "runs/pool"
+    users: UserMix = field(default_factory=UserMix)
+
+    @classmethod
+    def read(cls, path: Path) -> "Config":
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise SystemExit(f"{path}: no such setting: {', '.join(sorted(unknown))}")
+        if "users" in values:
+            values["users"] = UserMix(**values["users"])
+        return cls(**values)
+
+    def rate_at(self, done: int) -> float:
+        """Learning rate after ``done`` steps: rising, flat, falling."""
+        decay = max(1.0, self.steps * (1 - self.decay_from))
+        return self.rate * min(1.0, (done + 1) / self.warm_up, max(0.01, (self.steps - done) / decay))

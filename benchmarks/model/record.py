@@ -1,0 +1,92 @@
+"""What a training folder holds beside the weights: ``run.json``, which says where they come from.
+
+The record of the training it started from lies inside it under ``start``, so one file tells the whole lineage.
+"""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from config import Config
+
+from napari_medsam.engine.io import write_aside
+from napari_medsam.engine.segmenters.compact.network import PromptUNet
+
+Record = dict[str, Any]
+
+
+def averaged(folder: Path) -> PromptUNet:
+    """The averaged network of a training folder."""
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    widths = [state["ema"][f"down.{k}.first.weight"].shape[0] for k in range(4)]
+    network = PromptUNet(state["dims"], widths)
+    network.load_state_dict(state["ema"])
+    return network
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a training folder.
+
+    Raises
+    ------
+    SystemExit
+        If there is none.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: call train.py once more as {folder.name} was trained, which writes it.")
+    record: Record = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def open_record(folder: Path, config: Config, start: Path | None, machine: str) -> Record:
+    """The record of a training that begins, or goes on, in ``folder``."""
+    pool = Path(config.pool)
+    about = pool / "pool.json"
+    data = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+    old = read_record(folder) if (folder / "run.json").exists() else {"hours": {machine: _logged_hours(folder)}}
+    origin = old.get("start")
+    if start:
+        origin = read_record(start) if (start / "run.json").exists() else {"name": start.resolve().name}
+    return {
+        "name": folder.resolve().name,
+        "config": asdict(config),
+        "seed": config.seed,
+        "start": origin,
+        "data": {"pool": pool.name, **data},
+        "steps": old.get("steps", 0),
+        "hours": {machine: 0.0, **old["hours"]},
+    }
+
+
+def save_record(folder: Path, record: Record) -> None:
+    """Write ``run.json``."""
+    with write_aside(folder / "run.json") as aside:
+        aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def machine_name(device: torch.device, processes: int) -> str:
+    """Graphics cards in use, or the processor with its cores."""
+    if device.type == "cuda":
+        return f"{min(processes, torch.cuda.device_count())} x {torch.cuda.get_device_name(device)}"
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line[:10] == "model name"]
+        name = found[0] if found else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{name}, {cores} cores"
+
+
+def _logged_hours(folder: Path) -> float:
+    """Hours in the log of a training that kept no record; each start counts its seconds from zero."""
+    log = folder / "log.jsonl"
+    if not log.exists():
+        return 0.0
+    seconds = [json.loads(line)["seconds"] for line in log.read_text(encoding="utf-8").splitlines()]
+    ends = [a for a, b in zip(seconds, [*seconds[1:], -1], strict=True) if b < a]
+    return sum(ends) / 3600
