@@ -41,7 +41,7 @@ class Region:
         """Smallest region that holds the non-zero voxels of ``mask``, whose first voxel lies at ``lower``."""
         mask = np.asarray(mask, dtype=bool)
         # Along y and x from one projection: reducing the whole array once for each axis costs four times as much.
-        projection = mask.any(axis=0)
+        projection: BoolArray = np.asarray(mask.any(axis=0))
         slices = []
         for hits in (mask.any(axis=(1, 2)), projection.any(axis=1), projection.any(axis=0)):
             hit = np.flatnonzero(hits)
