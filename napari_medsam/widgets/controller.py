@@ -251,8 +251,11 @@ class SegmentController:
     def rename_object(self, object_id: int, name: str) -> None:
         """Give an object another name."""
         session = self.work.session
-        if session is not None and name.strip():
-            session.rename(object_id, name.strip())
+        try:
+            if session is not None and name.strip():
+                session.rename(object_id, name.strip())
+        except MedSamError as error:
+            self.failed.emit(error)
         self.changed.emit()
 
     def delete_object(self) -> None:

@@ -36,9 +36,14 @@ class ShownPrompt:
 
     @property
     def colour(self) -> FloatArray:
-        """RGBA in [0, 1]."""
+        """RGBA in [0, 1] of points and lines."""
         rgb = np.array(POSITIVE if self.prompt.positive else NEGATIVE) / 255
         return np.append(rgb if self.pending else rgb * CONSUMED, 1.0)
+
+    @property
+    def fill(self) -> FloatArray:
+        """RGBA in [0, 1] of areas; clear once answered, when the mask is what there is to see."""
+        return np.append(self.colour[:3], FILL_OPACITY if self.pending else 0.0)
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,8 @@ class PromptLayers:
             layer.selected_data = set()
 
     def _show_shapes(self, frame: int, shown: Sequence[ShownPrompt], plane: Slice | None) -> None:
-        drawn = [(outline, p.colour) for p in shown for outline in outlines(p.prompt, plane)]
-        state = (frame, [(o.kind, o.vertices.tolist(), c.tolist()) for o, c in drawn])
+        drawn = [(outline, p) for p in shown for outline in outlines(p.prompt, plane)]
+        state = (frame, [(o.kind, o.vertices.tolist(), p.pending, p.prompt.positive) for o, p in drawn])
         layer = self.shapes
         if layer is None or state == self._drawn:
             return
@@ -148,8 +153,8 @@ class PromptLayers:
                 [self._grid.coordinates(frame, o.vertices) for o, _ in drawn],
                 shape_type=[o.kind for o, _ in drawn],
                 edge_width=[o.width for o, _ in drawn],
-                edge_color=np.array([c for _, c in drawn]),
-                face_color=np.array([c for _, c in drawn]),
+                edge_color=np.array([p.colour for _, p in drawn]),
+                face_color=np.array([p.fill for _, p in drawn]),
             )
             layer.selected_data = set()
 
@@ -162,7 +167,7 @@ class PromptLayers:
         from napari.layers import Shapes
 
         name = f"{self._image.name}: outlines"
-        return Shapes(ndim=self._grid.ndim, name=name, opacity=FILL_OPACITY, **placement_of(self._image))
+        return Shapes(ndim=self._grid.ndim, name=name, opacity=1.0, **placement_of(self._image))
 
     def _add(self, layer: Points | Shapes) -> None:
         add_on_top(self._viewer, layer, self._image)

@@ -71,9 +71,9 @@ class Recovery:
             self.settled.emit()
             return
         newest = found[0]
-        image = Path(newest.image).name if newest.image else "an image"
+        image = Path(newest.image).name if newest.image else "an image without a file"
         more = f" {len(found) - 1} older ones wait, too." if len(found) > 1 else ""
-        self.offered.emit(f"Your work on {image} of {_local(newest.changed)} was not finished.{more}")
+        self.offered.emit(f"Unfinished work on {image} was found, of {_local(newest.changed)}.{more}")
 
     def _on_failed(self, error: Exception) -> None:
         self.settled.emit()

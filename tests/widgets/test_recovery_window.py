@@ -71,7 +71,7 @@ def test_later_and_discard(open_desk: Callable[..., Desk], interrupted: np.ndarr
     assert not bar.isVisible()
 
 
-def test_unsaved_work_survives_closing_the_window(
+def test_the_session_of_saved_work_is_closed_with_the_window(
     open_desk: Callable[..., Desk], phantom: Sample, journals: Path, tmp_path: Path
 ) -> None:
     desk = open_desk(image_layer([phantom.volume], "CT phantom"))
