@@ -27,6 +27,7 @@ from napari_medsam.engine.segmenters.compact.zoom import (
     cells_for,
     extent_of,
     patch_for,
+    search_cells_for,
     search_sides,
     tiles_along,
 )
@@ -150,36 +151,46 @@ class CompactSegmenter:
         with torch.inference_mode():
             if marks.flat_boxes:
                 case = self._with_slice_answers(case)
-            whole = self._look_at_object(case)
+            marked = case.marks.positive_extents
+            case, whole = self._look_at_object(case)
             looks = [whole, *self._look_along_outline(case, whole, newest.region(shape))]
         with case.stage("paste"):
             region, box = paste(looks, shape)
             if not marks.boxes and not previous:
-                region = marked_pieces(region, case.marks.positive_extents)
+                region = marked_pieces(region, marked)
             region = obeyed(replaced(previous, region, *box), prompts, shape)
         return Prediction(region, whole.confidence, case.seconds)
 
-    def _look_at_object(self, case: _Case) -> Look:
-        """One patch with the whole object in it."""
+    def _look_at_object(self, case: _Case) -> tuple[_Case, Look]:
+        """One patch with the whole object in it, and the case as it was asked there.
+
+        An extent that was searched becomes a box for the next look: the network knows best what a box means.
+        """
         known = extent_of([*case.marks.positive_extents, case.previous])
+        if case.marks.boxes or case.previous:
+            look = self._look(case, self._grid(case, known))
+        else:
+            look = self._search_size(case, known)
         if case.marks.boxes:
-            return self._look(case, self._grid(case, known))
-        look = self._look(case, self._grid(case, known)) if case.previous else self._search_size(case, known)
+            return case, look
         for _ in range(_LOOKS_TO_FIND_SIZE - 1):
             found = look.pieces_at(case.marks.clicked)
             if not found:
                 break
-            grid = self._grid(case, extent_of([], [known, look.extent_of(found)]))
+            extent = extent_of([], [known, look.extent_of(found)])
+            grid = self._grid(case, extent)
             if np.allclose(grid.size, look.grid.size, rtol=0.15):
                 break
+            if not case.previous:
+                case = replace(case, marks=replace(case.marks, boxes=(_box_region(extent, case.shape),)))
             look = self._look(case, grid)
-        return look
+        return case, look
 
     def _search_size(self, case: _Case, marked: Extent) -> Look:
         """The most plausible of looks at growing surroundings of what was marked."""
         spacing = case.prepared.volume.spacing
         centre = (marked[0] + marked[1]) / 2
-        cells = cells_for(case.shape)
+        cells = search_cells_for(case.shape)
         looks = []
         for side in search_sides(case.shape, spacing, marked):
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
@@ -235,6 +246,12 @@ class CompactSegmenter:
             channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
             logits = network(channels)[0, 0].cpu()
         return Look(grid, logits)
+
+
+def _box_region(extent: Extent, shape: Index3) -> Region:
+    lower = np.clip(np.round(extent[0]), 0, np.subtract(shape, 1)).astype(int)
+    upper = np.clip(np.round(extent[1]), lower + 1, shape).astype(int)
+    return Region(_index3(lower), np.ones(upper - lower, dtype=bool))
 
 
 def _index3(values: npt.ArrayLike) -> Index3:

@@ -23,6 +23,9 @@ MAX_STRETCH = 4.0
 MIN_SIDE = 8.0
 """Voxels a patch covers at least along each axis: less is interpolation, not image."""
 
+SEARCH_PATCH = 32
+"""Cells a side of the patches that only find out how large an object is: an eighth of the work each."""
+
 COARSE = 1.6
 """Voxels per cell from which on the outline is looked at again, closer."""
 
@@ -37,6 +40,11 @@ Extent = tuple[Edges, Edges]
 def cells_for(shape: Index3) -> Index3:
     """Cells of a patch in a volume of ``shape``: one deep for a single slice."""
     return (1 if shape[0] == 1 else PATCH, PATCH, PATCH)
+
+
+def search_cells_for(shape: Index3) -> Index3:
+    """Cells of a patch that only looks for an object's size; a slice is cheap enough to be looked at in full."""
+    return cells_for(shape) if shape[0] == 1 else (SEARCH_PATCH,) * 3
 
 
 def extent_of(regions: Sequence[Region], others: Sequence[Extent] = ()) -> Extent:
