@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from desk import Desk
 
 from napari_medsam.engine.journals import new_journal, unfinished
 from napari_medsam.engine.prompts import Box
@@ -14,7 +15,6 @@ from napari_medsam.engine.samples import Sample
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.session import Session
 from napari_medsam.widgets.layer_data import image_layer
-from tests.widgets.conftest import Desk
 
 pytestmark = pytest.mark.filterwarnings("error")
 

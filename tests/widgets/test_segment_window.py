@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from desk import Desk, dice
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -16,7 +17,6 @@ from napari_medsam.engine.samples import Sample
 from napari_medsam.engine.volume import Volume, affine_from_spacing
 from napari_medsam.widgets.layer_data import image_layer
 from napari_medsam.widgets.tools import Key, Tool
-from tests.widgets.conftest import Desk, dice
 
 KIDNEY = "left kidney"
 
