@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from napari_medsam.engine.errors import WeightsError
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
@@ -73,6 +73,7 @@ def save_bundle(folder: Path, flat: PromptUNet, deep: PromptUNet, card: dict[str
     folder.mkdir(parents=True, exist_ok=True)
     for dims, network in ((2, flat), (3, deep)):
         state = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-        save_file(state, folder / _FILES[dims])
+        # Not save_file: it makes files that only their owner can read, and an installed model is for everybody.
+        (folder / _FILES[dims]).write_bytes(save(state))
     about = {"family": "compact", "widths": list(deep.widths), **card}
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
