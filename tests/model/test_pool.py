@@ -1,0 +1,80 @@
+"""Pools of training patches: the same whatever happened while they were made, and never made from evaluation data."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import pool
+import pytest
+from index import image_paths, read_index
+from processes import start
+
+from napari_medsam.engine.evaluation import load_cases
+from napari_medsam.engine.io import open_volume
+
+TRAIN = Path(__file__).resolve().parents[3] / "shared" / "train"
+
+
+@pytest.fixture(scope="module")
+def train_data() -> Path:
+    if not TRAIN.is_dir():
+        pytest.skip(f"the data to train on are not here: no folder {TRAIN}")
+    return TRAIN
+
+
+def shards(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*-*.npz")}
+
+
+def test_a_killed_pool_is_completed_to_the_same_patches(tmp_path: Path) -> None:
+    whole, killed = (
+        ["--out", str(tmp_path / name), "--count", "128", "--dims", "2", "--cells", "32"]
+        for name in ("whole", "killed")
+    )
+    pool.main(whole)
+
+    process = start("pool", *killed)
+    while not (tmp_path / "killed" / "000-00000.npz").exists() and process.is_alive():
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    kept = shards(tmp_path / "killed")
+    assert kept
+    assert not (tmp_path / "killed" / "pool.json").exists()
+
+    pool.main(killed)
+    assert shards(tmp_path / "killed") == shards(tmp_path / "whole")
+    assert kept.items() <= shards(tmp_path / "whole").items()
+
+
+def test_a_pool_says_what_it_was_made_from_without_being_made_again(train_data: Path, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path), "--count", "64", "--dims", "2", "--cells", "32"]
+    pool.main(options)
+    before = shards(tmp_path)
+    (tmp_path / "pool.json").unlink()
+    pool.main([*options, "--data", str(train_data)])
+    assert shards(tmp_path) == before
+    about = json.loads((tmp_path / "pool.json").read_text())
+    assert about["patches"] == 64
+    assert {"theibsi/data_sets", "tmkand/usgra-seg"} <= {source["source"] for source in about["sources"]}
+    assert all(source["licence"] for source in about["sources"])
+
+
+def test_nothing_is_learnt_from_what_is_evaluated(shared_data: Path, train_data: Path) -> None:
+    def content(path: Path) -> str:
+        data = open_volume(path, frame=0).data
+        return hashlib.sha256(f"{data.shape}".encode() + data.astype("f4").tobytes()).hexdigest()
+
+    learnt = {content(train_data / path): path for entry in read_index(train_data) for path in image_paths(entry)}
+    assert len(learnt) > 400
+    evaluated = [case.image for case in load_cases(shared_data / "cases.json")]
+    evaluated += sorted((shared_data / "slices2d").rglob("images/*.png"))
+    evaluated += sorted((shared_data / "hippocampus").rglob("images*/*.nii.gz"))  # kept for fine-tuning
+    assert len(evaluated) > 200
+    shared = {str(path): learnt[digest] for path in evaluated if (digest := content(path)) in learnt}
+    assert not shared
+
+
+def test_the_dataset_kept_for_fine_tuning_is_not_in_the_index(train_data: Path) -> None:
+    assert "hippocamp" not in (train_data / "INDEX.json").read_text(encoding="utf-8").lower()
