@@ -142,7 +142,11 @@ def test_evaluate_refuses_before_it_works(cases, tmp_path, capsys):
 def test_interrupting_ends_with_a_sentence(cases):
     entry = json.loads(cases.read_text())[0]
     cases.write_text(json.dumps([{**entry, "id": str(number)} for number in range(5000)]))
-    code = "import sys; from napari_medsam.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        # A shell's background jobs ignore interrupts, and so would their children.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from napari_medsam.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     process = python(code, "evaluate", str(cases), "--model", "ellipsoid")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("[")
