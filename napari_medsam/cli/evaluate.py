@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_medsam.cli.options import make_folder, require_folder_of
 
 if TYPE_CHECKING:
-    from napari_medsam.engine.evaluation import StructureResult
+    from napari_medsam.engine.evaluation import Protocol, StructureResult
     from napari_medsam.engine.segmenters.base import Segmenter
 
 _ELLIPSOID = "ellipsoid"
@@ -21,10 +22,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "evaluate",
         help="score a model on labelled images with simulated users",
-        description="Simulated users give a 3D box and five clicks, or five clicks alone, to every labelled structure "
-        "of the list (the protocol of the CVPR-2025 challenge); every answer is scored with Dice and NSD.",
+        description="Simulated users give prompts to every labelled structure of the list; every answer is scored with "
+        "Dice and NSD.",
     )
-    parser.add_argument("cases", type=Path, metavar="CASES.json", help="the list of labelled structures")
+    parser.add_argument(
+        "cases",
+        type=Path,
+        metavar="CASES.json",
+        help="the list of labelled structures; for pictures in the SA-Med2D layout the folder of their lists",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("challenge", "prompts"),
+        default="challenge",
+        help="challenge: a 3D box and five clicks, and five clicks alone, as in the CVPR-2025 challenge; "
+        "prompts: each kind of prompt by itself, then corrected (default: challenge)",
+    )
+    parser.add_argument("--flat", action="store_true", help="score the largest slice of each structure as a 2D image")
     parser.add_argument(
         "--model",
         default="compact",
@@ -44,6 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table and save what was asked for; 1 when something could not be scored."""
     from napari_medsam.engine.evaluation import (
+        PROTOCOLS,
         evaluate_cases,
         format_table,
         load_cases,
@@ -64,10 +79,11 @@ def run(args: argparse.Namespace) -> int:
     segmenter = _load(args.model, args.device)
     total = sum(len(case.values) for case in cases)
     results = []
-    for result in evaluate_cases(cases, segmenter):
+    protocols = PROTOCOLS[args.protocol]
+    for result in evaluate_cases(cases, segmenter, protocols=protocols, flat=args.flat):
         results.append(result)
-        print(f"[{len(results):{len(str(total))}}/{total}] {_line(result)}", flush=True)
-    report = summarise(results, segmenter.info)
+        print(f"[{len(results):{len(str(total))}}/{total}] {_line(result, protocols)}", flush=True)
+    report = summarise(results, segmenter.info, protocols)
     print(f"\n{segmenter.info.title} on {segmenter.info.device}\n\n{format_table(report)}")
 
     for write, path, kind in writers:
@@ -89,11 +105,12 @@ def _load(model: str, device: str) -> Segmenter:
     return EllipsoidSegmenter() if model == _ELLIPSOID else load_segmenter(model, device)
 
 
-def _line(result: StructureResult) -> str:
+def _line(result: StructureResult, protocols: Sequence[Protocol]) -> str:
     name = f"{result.case.id} {','.join(map(str, result.values))}"
     curves = []
-    for title, first, last in (("box", "box", "box+5"), ("clicks", "click1", "click5")):
-        if first in result.steps:
-            end = f" > {result.steps[last].dice:.3f}" if last in result.steps else ""
-            curves.append(f"{title} {result.steps[first].dice:.3f}{end}")
+    for protocol in protocols:
+        scores = [result.steps[step].dice for step in protocol.steps if step in result.steps]
+        if scores:
+            end = f" > {scores[-1]:.3f}" if len(scores) > 1 else ""
+            curves.append(f"{protocol.name} {scores[0]:.3f}{end}")
     return f"{name}: {', '.join(curves) or 'not scored'}" + (f" ({result.failure})" if result.failure else "")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medsam.engine.errors import MedSamError
+from napari_medsam.engine.evaluation.pictures import picture_entries
 from napari_medsam.engine.io import open_challenge, open_labels, open_volume
 from napari_medsam.engine.volume import Volume
 
@@ -71,7 +72,8 @@ def load_cases(path: Path, datasets: Sequence[str] = ()) -> list[Case]:
     ----------
     path : pathlib.Path
         JSON: a list of objects with ``id``, ``dataset``, ``image``, ``label`` (paths relative to the file),
-        ``values`` (a list of lists of label values, each one structure) and optionally ``modality``.
+        ``values`` (a list of lists of label values, each one structure) and optionally ``modality``. Or the
+        ``image2label`` or ``label2image`` list of a set of pictures in the SA-Med2D layout, or a folder of such lists.
     datasets : sequence of str
         Keep only the cases of these datasets; all when empty.
 
@@ -80,12 +82,8 @@ def load_cases(path: Path, datasets: Sequence[str] = ()) -> list[Case]:
     CasesError
         If the file is no such list, an entry is bad (all bad ones are named), or nothing is left.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CasesError(f"The list of cases {path} cannot be read: {error}.") from error
-    if not isinstance(entries, list):
-        raise CasesError(f"{path} is not a list of cases: its outermost value must be a JSON list.")
+    lists = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    entries = [entry for part in lists for entry in _entries(part)]
     cases, faults = [], []
     seen: set[str] = set()
     for number, entry in enumerate(entries, start=1):
@@ -108,6 +106,21 @@ def load_cases(path: Path, datasets: Sequence[str] = ()) -> list[Case]:
     if not chosen:
         raise CasesError(f"{path} lists no cases.")
     return chosen
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CasesError(f"The list of cases {path} cannot be read: {error}.") from error
+    if isinstance(entries, dict) and entries:
+        try:
+            return list(picture_entries(entries, path))
+        except (TypeError, ValueError) as error:
+            raise CasesError(f"{path} is no list of pictures and their masks: {error}.") from error
+    if not isinstance(entries, list):
+        raise CasesError(f"{path} is not a list of cases: its outermost value must be a JSON list.")
+    return entries
 
 
 def _case(entry: Any, folder: Path) -> Case:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from napari_medsam.engine.errors import Cancelled, MedSamError
 from napari_medsam.engine.evaluation.baseline import inscribed_ellipsoid
 from napari_medsam.engine.evaluation.cases import Case
-from napari_medsam.engine.evaluation.metrics import dice, nsd
-from napari_medsam.engine.evaluation.users import next_click, tight_box
+from napari_medsam.engine.evaluation.metrics import dice, nsd, union_box
+from napari_medsam.engine.evaluation.pictures import largest_picture
+from napari_medsam.engine.evaluation.protocols import CHALLENGE, Protocol, Scene
+from napari_medsam.engine.evaluation.users import tight_box
 from napari_medsam.engine.predictor import Predictor
-from napari_medsam.engine.prompts import Box, Point, Prompt
+from napari_medsam.engine.prompts import Point, Prompt
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.task import Task
-
-BOX_STEPS = ("box", "box+1", "box+2", "box+3", "box+4", "box+5")
-"""A tight 3D box, then five clicks at the centre of the largest error."""
-
-CLICK_STEPS = ("click1", "click2", "click3", "click4", "click5")
-"""No box: a click in the centre, then four at the centre of the largest error."""
-
-PROTOCOLS: Mapping[str, tuple[str, ...]] = {"box": BOX_STEPS, "click": CLICK_STEPS}
+from napari_medsam.engine.volume import Index3, Vec3
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +40,16 @@ class Step:
         Time the answer took; None where nothing was left to correct and the last answer stands.
     obeyed : bool or None
         Whether the newest click lies inside the answer (positive) or outside (negative); None without a click.
+    broken : float or None
+        Of a correction: the voxels that were right before, are wrong now and lie away from the gesture (farther than a
+        quarter of the diagonal of the structure's box), relative to the structure; None for a first answer.
     """
 
     dice: float
     nsd: float
     seconds: float | None = None
     obeyed: bool | None = None
+    broken: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class StructureResult:
     ellipsoid : float
         Dice of the ellipsoid inscribed in its box: what a model must beat. Nan where there is no structure.
     steps : mapping of str to Step
-        Scores by the names in `BOX_STEPS` and `CLICK_STEPS`. A model that takes no such prompt has no such step; a
+        Scores by the names of the steps of the protocols. A model that takes no such prompt has no such step; a
         prediction that failed scores 0, as do those that would have followed.
     failure : str
         Why nothing or less was scored, in a sentence; empty when all went well.
@@ -80,10 +81,17 @@ class StructureResult:
     failure: str = ""
 
 
-def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | None = None) -> Iterator[StructureResult]:
+def evaluate_cases(
+    cases: Iterable[Case],
+    segmenter: Segmenter,
+    task: Task | None = None,
+    protocols: Sequence[Protocol] = CHALLENGE,
+    flat: bool = False,
+) -> Iterator[StructureResult]:
     """Score a model on every structure, one after the other, as they come.
 
-    Answers are those a user of a `Session` gets: predicted and tidied. A case or structure that fails is reported in its result and does not stop the others.
+    Answers are those a user of a `Session` gets: predicted and tidied. A case or structure that fails is reported in
+    its result and does not stop the others.
 
     Parameters
     ----------
@@ -93,6 +101,10 @@ def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | Non
         The model.
     task : Task, optional
         Cancellation.
+    protocols : sequence of Protocol
+        What the simulated users do.
+    flat : bool
+        Score the largest slice of each structure as an image of its own.
 
     Yields
     ------
@@ -110,7 +122,8 @@ def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | Non
         try:
             volume, labels = case.read()
             predictor = Predictor(segmenter, volume)
-            predictor.prepare(task)
+            if not flat:
+                predictor.prepare(task)
         except Cancelled:
             raise
         except Exception as error:
@@ -124,22 +137,28 @@ def evaluate_cases(cases: Iterable[Case], segmenter: Segmenter, task: Task | Non
                 text = ", ".join(map(str, values))
                 yield StructureResult(case, values, failure=f"{case.label} has no voxel of the value {text}.")
                 continue
-            yield _evaluate_structure(case, values, truth, predictor, task)
+            if flat:
+                picture, truth = largest_picture(volume, truth)
+                predictor = Predictor(segmenter, picture)
+            yield _evaluate_structure(case, values, truth, predictor, task, protocols)
 
 
 def _evaluate_structure(
-    case: Case, values: tuple[int, ...], truth: Region, predictor: Predictor, task: Task
+    case: Case,
+    values: tuple[int, ...],
+    truth: Region,
+    predictor: Predictor,
+    task: Task,
+    protocols: Sequence[Protocol],
 ) -> StructureResult:
     takes = predictor.segmenter.info.prompts
     steps: dict[str, Step] = {}
     failures: list[str] = []
-    for protocol, names in PROTOCOLS.items():
-        first = tight_box(truth) if protocol == "box" else next_click(truth, Region.empty())
-        if first is None or first.kind not in takes:
-            continue
-        asked = names if Point.kind in takes else names[:1]
+    for protocol in protocols:
+        taken = itertools.takewhile(lambda item: item[1].kind in takes, protocol.steps.items())
+        asked = [name for name, _ in taken]
         try:
-            for name, step in zip(asked, _interact(truth, first, predictor, task), strict=False):
+            for name, step in zip(asked, _interact(truth, protocol, predictor, task), strict=False):
                 steps[name] = step
         except Cancelled:
             raise
@@ -151,22 +170,45 @@ def _evaluate_structure(
     return StructureResult(case, values, truth.count, ellipsoid, steps, " ".join(failures))
 
 
-def _interact(truth: Region, first: Box | Point, predictor: Predictor, task: Task) -> Iterator[Step]:
-    """Scores without end: after the first prompt a click at a time, repeating the last when nothing is wrong."""
+def _interact(truth: Region, protocol: Protocol, predictor: Predictor, task: Task) -> Iterator[Step]:
+    """The score after each step; the last one again where there is nothing to say."""
     prompts: list[Prompt] = []
     answer = Region.empty()
-    newest: Box | Point | None = first
-    while newest is not None:
+    volume = predictor.volume
+    step = Step(0.0, 0.0)
+    for gesture in protocol.steps.values():
+        newest = gesture.draw(Scene(truth, answer, volume.shape))
+        if newest is None:
+            yield Step(step.dice, step.nsd)
+            continue
+        before = answer
         prompts.append(newest)
         start = time.perf_counter()
-        answer = predictor.answer(tuple(prompts), answer, task).region
+        answer = predictor.answer(tuple(prompts), before, task).region
         seconds = time.perf_counter() - start
-        obeyed = _obeyed(newest, answer) if isinstance(newest, Point) else None
-        step = Step(dice(truth, answer), nsd(truth, answer, predictor.volume.spacing), seconds, obeyed)
+        step = Step(
+            dice(truth, answer),
+            nsd(truth, answer, volume.spacing),
+            seconds,
+            _obeyed(newest, answer) if isinstance(newest, Point) else None,
+            _broken(truth, before, answer, newest.region(volume.shape), volume.spacing) if len(prompts) > 1 else None,
+        )
         yield step
-        newest = next_click(truth, answer)
-    while True:
-        yield Step(step.dice, step.nsd)
+
+
+def _broken(truth: Region, before: Region, after: Region, gesture: Region, spacing: Vec3) -> float:
+    boxes = [union_box(truth, region) for region in (before, after)]
+    z, y, x = np.min([lower for lower, _ in boxes], axis=0).tolist()
+    lower: Index3 = (z, y, x)
+    z, y, x = np.max([upper for _, upper in boxes], axis=0).tolist()
+    right, was, now = (region.inside(lower, (z, y, x)) for region in (truth, before, after))
+    lost = np.argwhere((was == right) & (now != right)) + lower
+    if not len(lost):
+        return 0.0
+    reach = np.linalg.norm(np.array(truth.voxels.shape) * spacing) / 4
+    marked = KDTree((np.argwhere(gesture.voxels) + gesture.lower) * spacing)
+    distance, _ = marked.query(lost * spacing, distance_upper_bound=reach)
+    return int(np.count_nonzero(np.isinf(distance))) / truth.count
 
 
 def _obeyed(click: Point, answer: Region) -> bool:
