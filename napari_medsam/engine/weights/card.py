@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from napari_medsam.engine.errors import WeightsError
-from napari_medsam.engine.io.aside import write_aside
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,9 @@ def write_card(weights: Path, card: Card) -> None:
     SaveError
         If the system refuses.
     """
+    # Imported here because reading images brings many libraries, and listing models must not wait for them.
+    from napari_medsam.engine.io.aside import write_aside
+
     said = {name: value for name, value in asdict(card).items() if value is not None}
     with write_aside(card_path(weights)) as aside:
         aside.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
