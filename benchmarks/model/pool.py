@@ -142,13 +142,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dims", type=int, choices=(2, 3), default=3)
     parser.add_argument("--cells", type=int, default=PATCH, help="side of a patch")
     parser.add_argument("--synthetic", type=float, default=0.3, help="share of synthetic patches")
+    parser.add_argument("--hold-out", action="store_true", help="leave out the patients that calibration.py asks")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     cells = (1 if args.dims == 2 else args.cells, args.cells, args.cells)
     shards = [args.out / f"{args.seed:03d}-{shard:05d}.npz" for shard in range(args.count // SHARD)]
     missing = [(shard, path) for shard, path in enumerate(shards) if not path.exists()]
-    cases = load_cases(args.data, args.dims) if args.data and missing else []
+    cases = load_cases(args.data, args.dims, args.hold_out) if args.data and missing else []
     for shard, path in missing:
         images, masks, boxes = make_shard(np.random.default_rng([args.seed, shard]), cases, args.synthetic, cells)
         with write_aside(path) as aside:
@@ -160,7 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "patches": len(shards) * SHARD,
         "synthetic": args.synthetic if args.data else 1.0,
         "pool_seed": args.seed,
-        "sources": sources(args.data, args.dims) if args.data else [],
+        "hold_out": args.hold_out,
+        "sources": sources(args.data, args.dims, args.hold_out) if args.data else [],
     }
     with write_aside(args.out / "pool.json") as aside:
         aside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from index import image_paths, read_index
+from index import entries_for, image_paths
 from scipy import ndimage
 from skimage.segmentation import watershed
 
@@ -30,9 +30,9 @@ class Case:
         return self.image.shape[0] == 1
 
 
-def load_cases(folder: Path, dims: int) -> list[Case]:
+def load_cases(folder: Path, dims: int, hold_out: bool = False) -> list[Case]:
     """All volumes of a folder with an index, for 2D its pictures too, weighted so that no source drowns the others."""
-    entries = [entry for entry in read_index(folder) if entry["dim"] in (dims, 3)]
+    entries = entries_for(folder, dims, hold_out)
     sizes = Counter({entry["source"]: 0 for entry in entries})
     for entry in entries:
         sizes[entry["source"]] += len(image_paths(entry))

@@ -1,0 +1,47 @@
+"""The model card: what the weights learnt from, for how long, and what they reach."""
+
+from collections import Counter
+from typing import Any
+
+from ledger import RESULTS, SUMMARY, lineage, read_entries
+from record import Record
+
+
+def model_card(flat: Record, deep: Record) -> dict[str, Any]:
+    """What ``model.json`` says beside the shape of the network.
+
+    Parameters
+    ----------
+    flat, deep : dict
+        Records of the 2D and the 3D training (see `record`).
+    """
+    records = [*lineage(deep), *lineage(flat)]
+    by_source: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records:
+        for source in record.get("data", {}).get("sources", []):
+            by_source[source["source"], source["licence"]] = source
+    hours: Counter[str] = Counter()
+    for record in {record["name"]: record for record in records}.values():
+        hours.update(record.get("hours", {}))
+    return {
+        "version": "0.1",
+        "licence": "Apache-2.0",
+        "training_steps": {"2D": flat.get("steps", 0), "3D": deep.get("steps", 0)},
+        "lineage": {"2D": [r["name"] for r in lineage(flat)], "3D": [r["name"] for r in lineage(deep)]},
+        "seed": deep.get("seed", flat.get("seed")),
+        "hours": {machine: round(spent, 2) for machine, spent in hours.items() if spent > 0},
+        "synthetic_share": flat.get("data", {}).get("synthetic"),
+        "data": list(by_source.values()),
+        "scores": _scores(deep["name"]) or _scores(flat["name"]),
+    }
+
+
+def _scores(training: str) -> dict[str, dict[str, float]]:
+    if not (RESULTS / f"{training}.json").exists():
+        return {}
+    (entry,) = (entry for entry in read_entries() if entry.record["name"] == training)
+    means = {kind: entry.scores[kind]["mean_over_datasets"] for kind in SUMMARY if kind in entry.scores}
+    return {
+        kind: {step: round(value, 4) for step, value in mean.items() if isinstance(value, float)}
+        for kind, mean in means.items()
+    }

@@ -1,0 +1,107 @@
+"""From trainings to the ledger and the model card."""
+
+import json
+from pathlib import Path
+
+import export
+import ledger
+import pytest
+import torch
+from card import model_card
+from record import read_record
+
+from napari_medsam.engine.segmenters.compact.bundle import load_bundle
+from napari_medsam.engine.segmenters.compact.network import PromptUNet
+
+SOURCE = {"source": "a/b", "licence": "CC0", "modality": "CT", "images": 3}
+WIDTHS = [16, 16, 16, 16]
+
+
+@pytest.fixture
+def trainings(tmp_path: Path) -> tuple[Path, Path]:
+    """A 2D training and a 3D one that started from it, as train.py leaves them."""
+    flat = {
+        "name": "first",
+        "seed": 5,
+        "start": None,
+        "data": {"pool": "pool", "patches": 128, "cells": 64, "synthetic": 0.3, "sources": [SOURCE]},
+        "steps": 30,
+        "hours": {"one machine": 0.5},
+    }
+    deep = {**flat, "name": "second", "start": flat, "steps": 40, "hours": {"one machine": 1.0, "another": 2.0}}
+    for name, record, dims in (("first", flat, 2), ("second", deep, 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "run.json").write_text(json.dumps(record))
+        weights = PromptUNet(dims, WIDTHS).state_dict()
+        torch.save({"ema": weights, "dims": dims, "done": record["steps"]}, folder / "checkpoint.pt")
+    return tmp_path / "first", tmp_path / "second"
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A page with the marks of the real one and no trainings yet."""
+    page = tmp_path / "model.md"
+    page.write_text(ledger.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(ledger, "PAGE", page)
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path / "trainings")
+    monkeypatch.setattr("card.RESULTS", tmp_path / "trainings")
+    return page
+
+
+def report(box: float) -> dict[str, object]:
+    mean = {"box": box, "box+5": 0.8, "click5": 0.7}
+    steps = {"box": {"title": "a 3D box", "steps": ["box"]}}
+    return {
+        "protocols": steps,
+        "mean_over_datasets": mean,
+        "datasets": {"limbs": {"count": 4, "ellipsoid": 0.5, **mean}},
+        "structures": [{"id": "x"}],
+        "failures": [],
+    }
+
+
+def test_a_training_gets_its_lines(trainings: tuple[Path, Path], page: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(report(0.611)))
+    (tmp_path / "b.json").write_text(json.dumps(report(0.622)))
+    ledger.main([str(trainings[1]), "--scores", f"volumes={tmp_path / 'a.json'}"])
+    ledger.main([str(trainings[1]), "--scores", f"slices, each prompt={tmp_path / 'b.json'}"])
+    ledger.main([str(trainings[0])])
+    text = page.read_text()
+    assert (
+        "| second | first | pool: 128 patches of 64 cells | 40 | 3.0 | one machine; another | 0.611, 0.800, 0.700 |"
+        in text
+    )
+    assert "| second | volumes | limbs | 4 | 0.500 | 0.611 | 0.800 | 0.700 |" in text
+    assert "| second | slices | a 3D box | box 0.622 |" in text
+    assert text.index("| first | nothing |") < text.index("| second | first |")
+    ledger.main([])
+    assert page.read_text() == text
+
+
+def test_the_card_says_where_the_weights_come_from(trainings: tuple[Path, Path], page: Path) -> None:
+    flat, deep = (read_record(folder) for folder in trainings)
+    ledger.add_entry(ledger.Entry(deep, {"volumes": report(0.6)}))
+    card = model_card(flat, deep)
+    assert card["lineage"] == {"2D": ["first"], "3D": ["second", "first"]}
+    assert card["hours"] == {"one machine": 1.5, "another": 2.0}
+    assert card["data"] == [SOURCE]
+    assert card["training_steps"] == {"2D": 30, "3D": 40}
+    assert card["scores"] == {"volumes": {"box": 0.6, "box+5": 0.8, "click5": 0.7}}
+
+
+def test_an_exported_model_loads_and_has_its_card(trainings: tuple[Path, Path], page: Path, tmp_path: Path) -> None:
+    for options in ([], ["--deep", str(trainings[1])]):
+        export.main(["--flat", str(trainings[0]), "--out", str(tmp_path / "model"), *options])
+        assert load_bundle(tmp_path / "model").licence == "Apache-2.0"
+        card = json.loads((tmp_path / "model" / "model.json").read_text())
+        assert card["lineage"]["3D"][-1] == "first"
+        assert card["widths"] == WIDTHS
+
+
+def test_the_committed_page_is_what_the_ledger_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = ledger.PAGE.read_text(encoding="utf-8")
+    (tmp_path / "model.md").write_text(committed, encoding="utf-8")
+    monkeypatch.setattr(ledger, "PAGE", tmp_path / "model.md")
+    ledger.write_tables()
+    assert (tmp_path / "model.md").read_text(encoding="utf-8") == committed
