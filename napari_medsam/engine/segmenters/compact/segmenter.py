@@ -34,6 +34,9 @@ from napari_medsam.engine.segmenters.compact.zoom import (
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
 
+_CELLS_AT_ONCE = 2 * 64**3
+"""Cells the network sees in one pass; more at once are no faster on two cores and could not be cancelled in between."""
+
 _LOOKS_TO_FIND_SIZE = 3  # after the search over scales; the extent hardly moves after two
 
 
@@ -91,6 +94,7 @@ class CompactSegmenter:
         bundle = load_bundle(folder or BUNDLED)
         self._flat = bundle.flat.to(self._device)
         self._deep = bundle.deep.to(self._device)
+        self._calibration = bundle.calibration
         self._info = SegmenterInfo(
             name="compact" if folder is None else str(folder),
             title="Compact (bundled)" if folder is None else f"Compact, fine-tuned: {folder.name}",
@@ -159,7 +163,9 @@ class CompactSegmenter:
             if not marks.boxes and not previous:
                 region = marked_pieces(region, marked)
             region = obeyed(replaced(previous, region, *box), prompts, shape)
-        return Prediction(region, whole.confidence, case.seconds)
+        confidence = self._calibration.of_prediction(whole.confidence)
+        slices = self._calibration.of_slices(whole.slice_confidence(shape))
+        return Prediction(region, confidence, case.seconds, slices)
 
     def _look_at_object(self, case: _Case) -> tuple[_Case, Look]:
         """One patch with the whole object in it, and the case as it was asked there.
@@ -191,10 +197,11 @@ class CompactSegmenter:
         spacing = case.prepared.volume.spacing
         centre = (marked[0] + marked[1]) / 2
         cells = search_cells_for(case.shape)
-        looks = []
+        grids = []
         for side in search_sides(case.shape, spacing, marked):
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
-            looks.append(self._look(case, PatchGrid.around(centre - half, centre + half, cells)))
+            grids.append(PatchGrid.around(centre - half, centre + half, cells))
+        looks = [look for several in _batches(grids) for look in self._look_at(case, several)]
         return max(looks, key=lambda look: look.plausibility(case.marks.clicked))
 
     def _with_slice_answers(self, case: _Case) -> _Case:
@@ -225,27 +232,43 @@ class CompactSegmenter:
             return []
         with case.stage("paste"):
             coarse, _ = paste([whole], case.shape)
-        looks = []
-        for k, grid in enumerate(grids):
-            case.task.progress((k + 1) / (len(grids) + 1), "Refining the outline")
-            looks.append(self._look(replace(case, previous=coarse), grid))
+        case = replace(case, previous=coarse)
+        looks: list[Look] = []
+        for several in _batches(grids):
+            case.task.progress((len(looks) + 1) / (len(grids) + 1), "Refining the outline")
+            looks += self._look_at(case, several)
         return looks
 
     def _grid(self, case: _Case, extent: Extent) -> PatchGrid:
         return patch_for(*extent, case.prepared.volume.spacing, cells_for(case.shape))
 
     def _look(self, case: _Case, grid: PatchGrid, picture: npt.NDArray[Any] | None = None) -> Look:
+        return self._look_at(case, [grid], picture)[0]
+
+    def _look_at(self, case: _Case, grids: Sequence[PatchGrid], picture: npt.NDArray[Any] | None = None) -> list[Look]:
+        """Looks at patches of the same cells, in one pass of the network."""
         with case.stage("crop"):
-            image = grid.sample(case.prepared.grey if picture is None else picture)[None, None].to(self._device)
-            drawn = case.marks.draw(case.previous, grid)
+            grey = case.prepared.grey if picture is None else picture
+            image = torch.stack([grid.sample(grey)[None] for grid in grids]).to(self._device)
+            drawn = [case.marks.draw(case.previous, grid) for grid in grids]
             prompts = PatchPrompts(
-                *(c.to(self._device) for c in (drawn.box, drawn.positive, drawn.negative, drawn.previous))
+                *(
+                    torch.cat(channel).to(self._device)
+                    for channel in zip(*((d.box, d.positive, d.negative, d.previous) for d in drawn), strict=True)
+                )
             )
         with case.stage("network"):
-            network = self._flat if grid.cells[0] == 1 else self._deep
+            network = self._flat if grids[0].cells[0] == 1 else self._deep
             channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
-            logits = network(channels)[0, 0].cpu()
-        return Look(grid, logits)
+            logits = network(channels)[:, 0].cpu()
+        return [Look(grid, answer) for grid, answer in zip(grids, logits, strict=True)]
+
+
+def _batches(grids: Sequence[PatchGrid]) -> Iterator[Sequence[PatchGrid]]:
+    """Grids that are looked at together: enough to keep the processor busy, few enough to be cancelled in between."""
+    at_once = max(1, _CELLS_AT_ONCE // int(np.prod(grids[0].cells)))
+    for k in range(0, len(grids), at_once):
+        yield grids[k : k + at_once]
 
 
 def _box_region(extent: Extent, shape: Index3) -> Region:
