@@ -62,11 +62,14 @@ class Prediction:
         The model's own estimate of the Dice of the mask, in [0, 1]; nan where the model gives none.
     seconds : mapping
         Time by stage, for benchmarks and the status line.
+    slice_confidence : mapping
+        The same estimate for single slices, by ``z``; empty where the model gives none.
     """
 
     region: Region
     confidence: float = float("nan")
     seconds: Mapping[str, float] = field(default_factory=dict)
+    slice_confidence: Mapping[int, float] = field(default_factory=dict)
 
 
 @runtime_checkable

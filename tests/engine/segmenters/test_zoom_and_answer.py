@@ -99,3 +99,16 @@ def test_the_users_word_is_kept_and_the_last_word_counts() -> None:
     emptied = obeyed(region, [Box((5, 5, 5), (10, 10, 10), positive=False)], shape)
     assert emptied.count == 1
     assert obeyed(Region.empty(), [MaskPrompt(cube((1, 1, 1), 3))], shape).count == 27
+
+
+def test_each_slice_has_a_confidence_of_its_own() -> None:
+    grid = PatchGrid.around((2, 0, 0), (10, 4, 4), (4, 4, 4))  # two slices to a cell
+    logits = torch.full((4, 4, 4), -50.0)
+    logits[1] = 50.0
+    logits[2, :2] = np.log(3.0)
+    logits[2, 2:] = -np.log(3.0)
+    sure = Look(grid, logits).slice_confidence((20, 4, 4))
+    assert set(sure) == {4, 5, 6, 7}
+    assert min(sure[4], sure[5]) > 0.999
+    # Probability 3/4 in half of the slice, 1/4 in the other: 2 * 6 / (8 + 6 + 2)
+    np.testing.assert_allclose([sure[6], sure[7]], 2 * 6 / 16, rtol=1e-5)

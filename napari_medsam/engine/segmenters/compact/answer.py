@@ -31,6 +31,16 @@ class Look:
         mask = p > 0.5
         return float(2 * p[mask].sum() / (mask.sum() + p.sum()).clamp_min(1e-6))
 
+    def slice_confidence(self, shape: Index3) -> dict[int, float]:
+        """The same for each voxel slice of the patch that holds some of the mask, by its ``z``."""
+        p = torch.sigmoid(self.logits)
+        mask = p > 0.5
+        found, expected, held = mask.sum((1, 2)), p.sum((1, 2)), (p * mask).sum((1, 2))
+        (first, _, _), (last, _, _) = self.grid.voxel_box(shape)
+        cells = {z: round(float(self.grid.to_cell((z, 0, 0))[0])) for z in range(first, last)}
+        cells = {z: min(max(cell, 0), len(found) - 1) for z, cell in cells.items()}
+        return {z: float(2 * held[k] / (found[k] + expected[k])) for z, k in cells.items() if found[k] > 0}
+
     def pieces_at(self, voxels: Sequence[Index3]) -> Region:
         """The mask on the cells: its pieces that hold one of the voxels, or all of it when none are given."""
         mask = self.logits.numpy() > 0

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.segmenters.compact.calibration import Calibration
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -30,12 +31,15 @@ class Bundle:
         SPDX identifier from the model card.
     sha256 : str
         Hex digest over both weight files: names the model in journals.
+    calibration : Calibration
+        From the model card; without curves confidences stay as they are.
     """
 
     flat: PromptUNet
     deep: PromptUNet
     licence: str
     sha256: str
+    calibration: Calibration
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -52,6 +56,7 @@ def load_bundle(folder: Path) -> Bundle:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         widths = tuple(int(w) for w in card["widths"])
         licence = str(card["licence"])
+        calibration = Calibration.of(card)
         for dims, name in _FILES.items():
             digest.update((folder / name).read_bytes())
             network = PromptUNet(dims, widths)
@@ -65,7 +70,7 @@ def load_bundle(folder: Path) -> Bundle:
         ) from error
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise WeightsError(f"The model in {folder} cannot be read as a compact model: its files do not fit.") from error
-    return Bundle(networks[2], networks[3], licence, digest.hexdigest())
+    return Bundle(networks[2], networks[3], licence, digest.hexdigest(), calibration)
 
 
 def save_bundle(folder: Path, flat: PromptUNet, deep: PromptUNet, card: dict[str, object]) -> None:
