@@ -1,4 +1,4 @@
-"""Models by name, or by the folder of a fine-tuned one."""
+"""Models by name, by family and weights, or by the folder of a fine-tuned one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_medsam.engine.errors import WeightsError
 from napari_medsam.engine.segmenters.base import Segmenter
+from napari_medsam.engine.weights.folder import installed_models
 
 Loader = Callable[[Path | None, str], Segmenter]
 
@@ -19,12 +20,28 @@ def _load_compact(folder: Path | None, device: str) -> Segmenter:
     return CompactSegmenter(folder, device=device)
 
 
-_FAMILIES: dict[str, Loader] = {"compact": _load_compact}
+def _load_sam2(which: Path | None, device: str) -> Segmenter:
+    if which is None:
+        raise WeightsError("SAM 2 has no bundled weights: say which are meant, as in sam2:FILE or sam2:NAME.")
+    from napari_medsam.engine.segmenters.sam2.loading import load_sam2_segmenter
+
+    return load_sam2_segmenter(which, device)
+
+
+_FAMILIES: dict[str, Loader] = {"compact": _load_compact, "sam2": _load_sam2}
+_BUNDLED = ("compact",)
 
 
 def segmenter_names() -> list[str]:
-    """Registered names, the default first."""
-    return list(_FAMILIES)
+    """Names of the models that can be loaded here, the default first: bundled ones and those in the folder of models.
+
+    A model whose card is damaged is left out; ``napari-medsam models list`` tells of it.
+    """
+    try:
+        installed = installed_models()
+    except WeightsError:
+        installed = []
+    return [*_BUNDLED, *(f"{m.card.family}:{m.path.name}" for m in installed if m.card.family in _FAMILIES)]
 
 
 def load_segmenter(model: str | Path, device: str = "auto") -> Segmenter:
@@ -33,7 +50,8 @@ def load_segmenter(model: str | Path, device: str = "auto") -> Segmenter:
     Parameters
     ----------
     model : str or pathlib.Path
-        A registered name, or a folder with ``model.json`` (its key ``family`` is a registered name) and weights.
+        A registered name; a family and its weights, as ``sam2:FILE`` or ``sam2:NAME``; or a folder with ``model.json``
+        (its key ``family`` is a registered name) and weights.
     device : str
         Torch device, or ``"auto"`` for a GPU where there is one.
 
@@ -45,6 +63,9 @@ def load_segmenter(model: str | Path, device: str = "auto") -> Segmenter:
     loader = _FAMILIES.get(str(model))
     if loader is not None:
         return loader(None, device)
+    family, colon, which = str(model).partition(":")
+    if colon and which and family in _FAMILIES:
+        return _FAMILIES[family](Path(which), device)
     folder = Path(model)
     card = folder / "model.json"
     if not card.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,17 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_medsam.engine.errors import PromptError
+from napari_medsam.engine.errors import ImageError, PromptError
 from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
 from napari_medsam.engine.propagation import PropagatedSlice, Route, Seed, sweeps
 from napari_medsam.engine.region import BoolArray, Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
 from napari_medsam.engine.segmenters.compact.answer import obeyed, replaced
 from napari_medsam.engine.segmenters.sam2.decoding import MASK_LOGIT
-from napari_medsam.engine.segmenters.sam2.encoding import Sam2Model
-from napari_medsam.engine.segmenters.sam2.prepared import Sam2Prepared, Sight
+from napari_medsam.engine.segmenters.sam2.encoding import Positions, Sam2Model
+from napari_medsam.engine.segmenters.sam2.everything import masks_of_everything
+from napari_medsam.engine.segmenters.sam2.out_of_memory import is_out_of_memory
+from napari_medsam.engine.segmenters.sam2.prepared import Sam2Prepared, Sight, precision
 from napari_medsam.engine.segmenters.sam2.slice_prompts import (
     Place,
     SliceClicks,
@@ -48,6 +51,7 @@ class Sam2Segmenter:
     """SAM 2, or a model fine-tuned from it, behind the `Segmenter` protocol.
 
     A prediction answers the slices that prompts lie on and leaves the others as they are; `propagate` does the rest.
+    Where the memory of a GPU is full, the processor goes on, for good.
 
     Parameters
     ----------
@@ -110,7 +114,61 @@ class Sam2Segmenter:
         clicked voxels always end on the side they were given for. See `Segmenter.predict`.
         """
         prepared = _ours(prepared)
-        shape = prepared.volume.shape
+        with prepared.in_use():
+            try:
+                return self._predict(prepared, prompts, previous, task)
+            except (RuntimeError, MemoryError) as error:
+                self._go_on_without_gpu(error, prepared, task)
+            return self._predict(prepared, prompts, previous, task)
+
+    def propagate(
+        self, prepared: Prepared, seeds: Mapping[int, Seed], route: Route, task: Task
+    ) -> Iterator[PropagatedSlice]:
+        """Carry masks through the volume; see `napari_medsam.engine.propagation.propagate`."""
+        prepared = _ours(prepared)
+        with prepared.in_use():
+            try:
+                yield from self._propagate(prepared, seeds, route, task)
+                return
+            except (RuntimeError, MemoryError) as error:
+                self._go_on_without_gpu(error, prepared, task)
+            # From the start: what the tracker remembered was in the memory of the GPU.
+            yield from self._propagate(prepared, seeds, route, task)
+
+    def everything(self, prepared: Prepared, axis: int, index: int, task: Task) -> list[Prediction]:
+        """All objects the model sees on a slice, without a prompt; see `masks_of_everything`.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            From `prepare` of this segmenter.
+        axis, index : int
+            The slice.
+        task : Task
+            Progress and cancellation.
+
+        Returns
+        -------
+        list of Prediction
+            One for each, one voxel thick, the largest first.
+
+        Raises
+        ------
+        Cancelled
+            If ``task`` was cancelled.
+        """
+        prepared = _ours(prepared)
+        with prepared.in_use(), precision(self._model):
+            sight = prepared.sight(axis)
+            positions = Positions.of(self._model)
+            logits, ious = masks_of_everything(self._model, positions, sight.features(index), task)
+            found = [
+                Prediction(sight.view.region_of(sight.view.from_model(one[None]), index), _dice(float(iou)))
+                for one, iou in zip(logits, ious, strict=True)
+            ]
+        return sorted((one for one in found if one.region), key=lambda one: -one.region.count)
+
+    def _predict(self, prepared: Sam2Prepared, prompts: Sequence[Prompt], previous: Region, task: Task) -> Prediction:
         seconds = {"encode": 0.0, "decode": 0.0}
         region, confidence = previous, float("nan")
         for (axis, index), here in _waiting(prompts, previous, prepared.volume).items():
@@ -119,7 +177,7 @@ class Sam2Segmenter:
             before = sight.view.mask_of(region, index)
             after = _with_areas(before, here, sight, index)
             if after is None:
-                with torch.inference_mode():
+                with precision(self._model):
                     begun = time.perf_counter()
                     sight.features(index)
                     task.check()
@@ -129,22 +187,21 @@ class Sam2Segmenter:
                     seconds["decode"] += time.perf_counter() - encoded
             lower, upper = sight.view.box_of(index)
             region = replaced(region, sight.view.region_of(after, index), lower, upper)
-        return Prediction(obeyed(region, prompts, shape), confidence, seconds)
+        return Prediction(obeyed(region, prompts, prepared.volume.shape), confidence, seconds)
 
-    def propagate(
-        self, prepared: Prepared, seeds: Mapping[int, Seed], route: Route, task: Task
+    def _propagate(
+        self, prepared: Sam2Prepared, seeds: Mapping[int, Seed], route: Route, task: Task
     ) -> Iterator[PropagatedSlice]:
-        """Carry masks through the volume; see `napari_medsam.engine.propagation.propagate`."""
-        prepared = _ours(prepared)
         bounds = route.bounds(prepared.volume.shape)
         masks = [seed.mask for seed in seeds.values()]
         crop = crop_around(masks, prepared.volume, route.axis) if route.close_up else None
         sight = prepared.sight(route.axis, crop)
-        tracker = Tracker(self._model, sight.features, sight.view.count, QUICK_REACH if route.quick else None)
+        with precision(self._model):
+            tracker = Tracker(self._model, sight.features, sight.view.count, QUICK_REACH if route.quick else None)
         for id_, seed in seeds.items():
             for key in seed.keys:
                 task.check()
-                with torch.inference_mode():
+                with precision(self._model):
                     tracker.give_mask(id_, key, sight.view.to_model(sight.view.mask_of(seed.mask, key)))
         ways = sweeps(seeds, bounds)
         total, done = max(sum(len(way) for way, _ in ways), 1), 0
@@ -152,7 +209,7 @@ class Sam2Segmenter:
             answers = tracker.propagate(way, begin, route.patience, task)
             while True:
                 # The mode must not be left on while the caller looks at a slice.
-                with torch.inference_mode():
+                with precision(self._model):
                     step = next(answers, None)
                 if step is None:
                     break
@@ -167,6 +224,19 @@ class Sam2Segmenter:
                 }
                 if shown:
                     yield PropagatedSlice(index, shown)
+
+    def _go_on_without_gpu(self, error: Exception, prepared: Sam2Prepared, task: Task) -> None:
+        if not is_out_of_memory(error):
+            raise error
+        if self._device.type == "cpu":
+            raise ImageError(
+                "There is too little memory for this model: close other programs, or choose a smaller one."
+            ) from error
+        task.progress(0.0, "The memory of the GPU is full: the processor goes on, more slowly")
+        self._device = torch.device("cpu")
+        self._model.to(self._device)
+        prepared.forget()
+        self._info = replace(self._info, device=str(self._device))
 
     def _decode(
         self, sight: Sight, index: int, prompts: Sequence[Prompt], before: BoolArray
@@ -183,8 +253,12 @@ class Sam2Segmenter:
             )
         tracker = Tracker(self._model, sight.features, sight.view.count)
         answer = tracker.click(_ONLY, index, clicks.places, clicks.labels, previous)
-        iou = min(max(float(answer.iou), 0.0), 1.0)
-        return sight.view.from_model(answer.logits), 2 * iou / (1 + iou)
+        return sight.view.from_model(answer.logits), _dice(float(answer.iou))
+
+
+def _dice(iou: float) -> float:
+    iou = min(max(iou, 0.0), 1.0)
+    return 2 * iou / (1 + iou)
 
 
 def _ours(prepared: Prepared) -> Sam2Prepared:

@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_medsam.engine.segmenters.sam2.decoding import ABSENT, LOGIT_LIMIT, Answer, Clicks, accept_mask, decode
 from napari_medsam.engine.segmenters.sam2.encoding import Positions, Sam2Model, SliceFeatures
 from napari_medsam.engine.segmenters.sam2.memory import Memory, Recall, condition, recall, remember, without_memory
+from napari_medsam.engine.segmenters.sam2.out_of_memory import is_out_of_memory
 from napari_medsam.engine.task import Task
 
 KEY_LIMIT = 8
@@ -214,14 +215,26 @@ class Tracker:
             batches.setdefault(known.layout, []).append((id_, known))
         if not batches:
             return
-        features = self._features(index)
         for batch in batches.values():
+            self._answer_together(index, batch)
+
+    def _answer_together(self, index: int, batch: Sequence[tuple[int, Recall]]) -> None:
+        features = self._features(index)
+        try:
             conditioned = condition(self._model, self._positions, features, [known for _, known in batch], self._slices)
             clicks = Clicks.none(len(batch), conditioned.device)
             answer = decode(self._model, self._positions, features, conditioned, clicks)
             memories = remember(self._model, features, answer, is_key=False)
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+        else:
             for (id_, _), memory in zip(batch, memories, strict=True):
                 self._objects[id_].others[index] = memory
+            return
+        half = len(batch) // 2
+        self._answer_together(index, batch[:half])
+        self._answer_together(index, batch[half:])
 
     def _settle(self, item: _Tracked) -> None:
         """Turn fresh answers into memories of key slices."""
