@@ -178,7 +178,7 @@ def test_another_file_than_promised_is_thrown_away(server: Server, tmp_path: Pat
 
 
 def test_a_server_without_the_file_says_so(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="refused by the server .404"):
+    with pytest.raises(WeightsError, match=r"refused by the server \(404"):
         download_model(known(server.url + "-not"), tmp_path, Task())
 
 

@@ -224,7 +224,7 @@ def test_a_file_with_a_program_in_it_is_refused_and_nothing_runs(tmp_path: Path,
 def test_a_file_of_another_checksum_than_its_card_says_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "file.pt", {"model": published_state()})
     write_card(path, Card(image_size=512, sha256="0" * 64))
-    with pytest.raises(WeightsError, match="not the file its .json describes"):
+    with pytest.raises(WeightsError, match="not the file its"):
         load_sam2(path)
 
 

@@ -52,3 +52,11 @@ class Bomb:
 
     def __reduce__(self) -> Any:
         return open, (str(self.target), "w")
+
+
+def small_checkpoint(path: Path, shift: float = 0.0) -> Path:
+    """A SAM 2.1 tiny, of some hundred kilobytes; another ``shift``, other weights."""
+    state = published_state()
+    if shift:
+        state = {key: (value.flatten()[:1] + shift).expand(value.shape) for key, value in state.items()}
+    return save(path, {"model": state})
