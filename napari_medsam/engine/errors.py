@@ -25,5 +25,9 @@ class SaveError(MedSamError):
     """A result could not be written; what was there before is untouched."""
 
 
+class MaskError(MedSamError):
+    """A mask cannot be cleaned or labelled: its type, layout or place, or an option that does not fit it."""
+
+
 class Cancelled(Exception):
     """The task was cancelled by the user or overtaken by a newer request; not an error."""

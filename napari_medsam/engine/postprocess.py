@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, sparse
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.region import BoolArray, Edit, Region
 from napari_medsam.engine.volume import Index3
@@ -30,20 +30,11 @@ def fill_holes(mask: BoolArray) -> BoolArray:
         A new bool array. Holes are 6-connected background that reaches no face of the array, as in
         `scipy.ndimage.binary_fill_holes`.
     """
-    labels, count = ndimage.label(~mask)
-    fill = np.ones(count + 1, dtype=bool)
-    fill[0] = False
-    for axis in range(3):
-        for face in (0, -1):
-            fill[np.take(labels, face, axis=axis)] = False
-    return np.asarray(mask | fill[labels])
+    return masks.fill_holes(mask)
 
 
 def fill_specks(mask: BoolArray, largest: int, keep_open: BoolArray) -> BoolArray:
     """Fill the holes of at most ``largest`` voxels.
-
-    A voxel of such a hole lies in a short run of background along x. Only those voxels are looked at, so that a mask
-    without specks costs little more than a copy.
 
     Parameters
     ----------
@@ -59,47 +50,17 @@ def fill_specks(mask: BoolArray, largest: int, keep_open: BoolArray) -> BoolArra
     numpy.ndarray
         A new bool array; holes are those of `fill_holes`.
     """
-    out = mask.copy()
-    padded = np.pad(mask, 1)
-    _, height, width = padded.shape
-    flat = padded.ravel()
-    voxels = _short_runs(flat, width, largest)
-    if not voxels.size:
-        return out
-    is_open = np.pad(keep_open, 1).ravel()[voxels]
-    links = []
-    for step in (1, width, height * width):
-        for neighbour in (voxels - step, voxels + step):
-            place = np.minimum(np.searchsorted(voxels, neighbour), voxels.size - 1)
-            is_voxel = voxels[place] == neighbour
-            is_open |= ~flat[neighbour] & ~is_voxel
-            links.append(np.stack([np.flatnonzero(is_voxel), place[is_voxel]]))
-    first, second = np.concatenate(links, axis=1)
-    graph = sparse.coo_array((np.ones(first.size, dtype=bool), (first, second)), shape=(voxels.size, voxels.size))
-    count, piece = sparse.csgraph.connected_components(graph, directed=False)
-    fill = np.bincount(piece, minlength=count) <= largest
-    fill[piece[is_open]] = False
-    z, y, x = np.unravel_index(voxels[fill[piece]], padded.shape)
-    out[z - 1, y - 1, x - 1] = True
-    return out
+    return masks.fill_holes_up_to(mask, largest, spare=np.argwhere(keep_open))
 
 
 def remove_islands(mask: BoolArray, smallest: int) -> BoolArray:
     """A new bool array ``(z, y, x)`` without the 6-connected pieces of fewer than ``smallest`` voxels."""
-    labels, count = ndimage.label(mask)
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= smallest
-    keep[0] = False
-    return np.asarray(keep[labels])
+    return masks.remove_islands(mask, smallest, connectivity=6)
 
 
 def keep_touching(mask: BoolArray, points: Iterable[Index3]) -> BoolArray:
     """A new bool array with the 6-connected pieces of ``mask`` that hold one of the voxels ``(z, y, x)``."""
-    labels, count = ndimage.label(mask)
-    keep = np.zeros(count + 1, dtype=bool)
-    for point in points:
-        keep[labels[point]] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
+    return masks.keep_touching(mask, points, connectivity=6)
 
 
 def tidy(predicted: Region, previous: Region, prompts: Sequence[Prompt], shape: Index3) -> Region:
@@ -130,18 +91,6 @@ def tidy(predicted: Region, previous: Region, prompts: Sequence[Prompt], shape: 
     before = predicted.inside(lower, upper)
     after = fill_specks(before, SPECK, refused)
     return Edit(lower, after & ~before, np.zeros_like(before)).apply(predicted)
-
-
-def _short_runs(flat: BoolArray, width: int, longest: int) -> npt.NDArray[np.intp]:
-    """Indices, ascending, of background in runs of at most ``longest`` between foreground, in rows padded by one."""
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts, ends = edges[1:-1:2], edges[2::2]
-    short = ends - starts <= longest
-    starts, lengths = starts[short], (ends - starts)[short]
-    voxels = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-    # A run over the end of a row has its two voxels of padding in it, which are outside and not background.
-    column = voxels % width
-    return np.asarray(voxels[(column > 0) & (column < width - 1)])
 
 
 def _index(values: npt.NDArray[np.int_]) -> Index3:

@@ -1,0 +1,248 @@
+#include "chunk.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "processor.hpp"
+#include "ranked_rows.hpp"
+#include "runs.hpp"
+#include "union_find.hpp"
+#ifdef MASKS_X86
+#include <immintrin.h>
+#endif
+
+namespace masks {
+namespace {
+
+constexpr size_t most_runs = 0xfffffffe;
+
+// Reads rows into words, writing the output that goes along with them.
+class RowReader {
+ public:
+  explicit RowReader(const Scan& scan)
+      : scan_(scan),
+        copy_(pack_bytes(scan.copy)),
+        unaligned_copy_(pack_bytes(scan.copy == Copy::streamed ? Copy::all : scan.copy)),
+        test_only_(pack_bytes(Copy::none)),
+        scores_(pack_scores(scan.test)) {}
+
+  uint64_t read(int64_t n, int64_t z, int64_t y, uint64_t* words) const {
+    const char* row = scan_.in.row(n, z, y);
+    char* out = scan_.out.data && scan_.copy != Copy::none ? scan_.out.row(n, z, y) : nullptr;
+    const int64_t x = scan_.shape.x, stride = scan_.in.strides.x;
+    if (scan_.voxels == Voxels::scores) {
+      const uint64_t any = stride == 4
+                               ? scores_(reinterpret_cast<const float*>(row), scan_.threshold, words, x)
+                               : pack_strided(row, stride, scan_.test, scan_.threshold, words, x);
+      if (out && (any || scan_.copy != Copy::set_only)) write_bits(words, out, x);
+      return any;
+    }
+    const bool dense = stride == 1 && (!out || scan_.out.strides.x == 1);
+    if (dense) {
+      const auto pack = !out ? test_only_ : reinterpret_cast<uintptr_t>(out) & 15 ? unaligned_copy_ : copy_;
+      return pack(reinterpret_cast<const uint8_t*>(row), reinterpret_cast<uint8_t*>(out), words, x);
+    }
+    if (out) {
+      const int64_t step = scan_.out.strides.x;
+      for (int64_t i = 0; i < x; ++i) out[i * step] = row[i * stride];
+    }
+    return pack_strided(row, stride, Test::not_zero, 0, words, x);
+  }
+
+ private:
+  // A score becomes 1 or 0 in a mask.
+  void write_bits(const uint64_t* words, char* out, int64_t x) const {
+    const int64_t step = scan_.out.strides.x;
+    for (int64_t i = 0; i < x; ++i) out[i * step] = static_cast<char>((words[i >> 6] >> (i & 63)) & 1);
+  }
+
+  const Scan& scan_;
+  PackBytes copy_, unaligned_copy_, test_only_;
+  PackScores scores_;
+};
+
+// `ranked` where the processor counts bits.
+template <class Coordinate, bool ranked>
+class Scanner {
+ public:
+  Scanner(const Scan& scan, Chunk<Coordinate>& chunk)
+      : scan_(scan), shape_(scan.shape), chunk_(chunk), reader_(scan), words_(static_cast<size_t>(words_of(shape_.x))) {
+    // The rows that may still be asked for: the last one, or those back to the neighbours in the slice before.
+    kept_rows_ = !ranked ? 1 : shape_.z > 1 ? shape_.y + 2 : 2;
+    const size_t kept = static_cast<size_t>(kept_rows_) * words_;
+    bits_.resize(kept);
+    if (ranked) {
+      starts_.resize(kept);
+      before_.resize(kept);
+    }
+  }
+
+  void run(int64_t first, int64_t last) {
+    chunk_.first_row = first;
+    chunk_.last_row = last;
+    chunk_.first_run.resize(static_cast<size_t>(last - first) + 1);
+    closed_.resize(static_cast<size_t>(last - first));
+    append_outside();
+    int64_t y = first % shape_.y, z = first / shape_.y % shape_.z, n = first / shape_.y / shape_.z;
+    for (int64_t row = first; row < last; ++row) {
+      chunk_.first_run[static_cast<size_t>(row - first)] = static_cast<uint32_t>(chunk_.component.size());
+      append_row(row, n, z, y);
+      merge_row(row, z, y);
+      if (++y == shape_.y) {
+        y = 0;
+        if (++z == shape_.z) {
+          z = 0;
+          ++n;
+        }
+      }
+    }
+    chunk_.first_run[static_cast<size_t>(last - first)] = static_cast<uint32_t>(chunk_.component.size());
+    number_components();
+#ifdef MASKS_X86
+    if (scan_.copy == Copy::streamed) _mm_sfence();
+#endif
+  }
+
+ private:
+  void append_outside() {
+    chunk_.edges.append(0);
+    chunk_.edges.append(0);
+    chunk_.component.append(0);
+  }
+
+  void append_row(int64_t row, int64_t n, int64_t z, int64_t y) {
+    const int64_t count = static_cast<int64_t>(words_);
+    if (++slot_ == kept_rows_) slot_ = 0;
+    const RankedRow here = kept(0);
+    reader_.read(n, z, y, here.bits);
+    if (scan_.background) invert(here.bits, count);
+    const size_t before = chunk_.component.size();
+    chunk_.edges.make_room(static_cast<size_t>(shape_.x) + 2 + edges_written_ahead);
+    Coordinate* edges = chunk_.edges.data() + 2 * before;
+    size_t found;
+    if constexpr (ranked) {
+      found = rank_row(here, count, shape_.x, static_cast<uint32_t>(before), edges);
+    } else {
+      found = find_edges(here.bits, count, shape_.x, edges);
+    }
+    const size_t runs = found / 2;
+    if (before + runs > most_runs) throw std::length_error("too many runs");
+    chunk_.edges.resize(2 * (before + runs));
+    chunk_.component.resize(before + runs);
+    uint32_t* parent = chunk_.component.data() + before;
+    for (size_t i = 0; i < runs; ++i) parent[i] = static_cast<uint32_t>(before + i);
+    if (scan_.open_faces) open(row, z, y, edges, parent, runs);
+  }
+
+  // Of the row being scanned, or of one up to kept_rows_ - 1 before it.
+  RankedRow kept(int64_t rows_before) {
+    int64_t slot = slot_ - rows_before;
+    if (slot < 0) slot += kept_rows_;
+    const size_t place = static_cast<size_t>(slot) * words_;
+    return {bits_.data() + place, starts_.data() + place, before_.data() + place};
+  }
+
+  void invert(uint64_t* words, int64_t count) const {
+    for (int64_t k = 0; k < count; ++k) words[k] = ~words[k];
+    if (shape_.x & 63) words[count - 1] &= ~uint64_t{0} >> (64 - (shape_.x & 63));
+  }
+
+  // Runs that reach an open face belong to what is beyond it from the start.
+  void open(int64_t row, int64_t z, int64_t y, const Coordinate* edges, uint32_t* parent, size_t runs) {
+    const unsigned faces = (z == 0) * z_low | (z == shape_.z - 1) * z_high | (y == 0) * y_low | (y == shape_.y - 1) * y_high;
+    size_t closed = runs;
+    if (faces & scan_.open_faces) {
+      std::fill(parent, parent + runs, 0u);
+      closed = 0;
+    } else if (runs) {
+      if ((scan_.open_faces & x_low) && edges[0] == 0) {
+        parent[0] = 0;
+        --closed;
+      }
+      if ((scan_.open_faces & x_high) && edges[2 * runs - 1] == shape_.x && parent[runs - 1]) {
+        parent[runs - 1] = 0;
+        --closed;
+      }
+    }
+    closed_[static_cast<size_t>(row - chunk_.first_row)] = closed != 0;
+  }
+
+  void merge_row(int64_t row, int64_t z, int64_t y) {
+    if (chunk_.runs_begin(row) == chunk_.component.size()) return;
+    for (int i = 0; i < scan_.neighbours.count; ++i) {
+      const Neighbour& to = scan_.neighbours.rows[i];
+      if (z + to.dz < 0 || y + to.dy < 0 || y + to.dy >= shape_.y) continue;
+      const int64_t other = row + to.dz * shape_.y + to.dy;
+      if (other < chunk_.first_row) continue;
+      // Two rows whose runs all lie beyond the faces have nothing to tell each other: most rows around an organ.
+      if (scan_.open_faces && !is_closed(row) && !is_closed(other)) continue;
+      if (to.diagonal) {
+        merge<true>(row, other);
+      } else {
+        merge<false>(row, other);
+      }
+    }
+  }
+
+  bool is_closed(int64_t row) const { return closed_[static_cast<size_t>(row - chunk_.first_row)]; }
+
+  template <bool diagonal>
+  void merge(int64_t row, int64_t other) {
+    uint32_t* parent = chunk_.component.data();
+    const size_t b = chunk_.runs_begin(other);
+    const size_t b_end = chunk_.first_run[static_cast<size_t>(other - chunk_.first_row) + 1];
+    if (b == b_end) return;
+    if constexpr (ranked) {
+      unite_ranked<diagonal>(kept(0), kept(row - other), static_cast<int64_t>(words_), parent);
+    } else {
+      const Coordinate* edges = chunk_.edges.data();
+      for_touching_runs<diagonal>(edges, chunk_.runs_begin(row), chunk_.component.size(), edges, b, b_end,
+                                  [parent](size_t i, size_t j) {
+                                    unite(parent, static_cast<uint32_t>(i), static_cast<uint32_t>(j));
+                                  });
+    }
+  }
+
+  // Turns parents into numbers of components in one ascending pass: a parent is never above its child.
+  void number_components() {
+    uint32_t* node = chunk_.component.data();
+    const int64_t rows_of_mask = shape_.y * shape_.z;
+    uint32_t count = 0;
+    for (int64_t row = chunk_.first_row; row < chunk_.last_row;) {
+      const int64_t next = std::min(chunk_.last_row, (row / rows_of_mask + 1) * rows_of_mask);
+      chunk_.first_component.append(count + 1);
+      const size_t end = chunk_.runs_begin(next);
+      for (size_t i = chunk_.runs_begin(row); i < end; ++i) node[i] = node[i] == i ? ++count : node[node[i]];
+      row = next;
+    }
+    chunk_.first_component.append(count + 1);
+    chunk_.components = count;
+  }
+
+  const Scan& scan_;
+  const Shape shape_;
+  Chunk<Coordinate>& chunk_;
+  RowReader reader_;
+  const size_t words_;  // of a row
+  int64_t kept_rows_, slot_ = -1;
+  Buffer<uint64_t> bits_, starts_;
+  Buffer<uint32_t> before_;
+  std::vector<uint8_t> closed_;  // by row: has a run that does not reach an open face along it
+};
+
+}  // namespace
+
+template <class Coordinate>
+void scan_chunk(const Scan& scan, int64_t first, int64_t last, Chunk<Coordinate>& chunk) {
+  if (level() >= Level::avx2) {
+    Scanner<Coordinate, true>(scan, chunk).run(first, last);
+  } else {
+    Scanner<Coordinate, false>(scan, chunk).run(first, last);
+  }
+}
+
+template void scan_chunk(const Scan&, int64_t, int64_t, Chunk<uint16_t>&);
+template void scan_chunk(const Scan&, int64_t, int64_t, Chunk<uint32_t>&);
+
+}  // namespace masks
