@@ -38,10 +38,11 @@ def open_desk(make_napari_viewer_proxy: Any, qtbot: Any) -> Iterator[Callable[..
         widget = SegmentWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Segment", area="right")
         widget.window().resize(1200, 800)
-        qtbot.wait(100)
+        desk = Desk(viewer, widget, qtbot)
+        desk.settle()
         viewer.reset_view()
-        qtbot.wait(50)
-        return Desk(viewer, widget, qtbot)
+        desk.settle()
+        return desk
 
     return open_
 

@@ -61,7 +61,18 @@ class Desk:
     def show(self, *voxel: float) -> None:
         """Scroll to the slice of a data coordinate and let the whole image fit the canvas."""
         self.viewer.dims.point = self._world(voxel)
-        self.qtbot.wait(50)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the canvas has its size and the camera its place: a busy machine lays windows out late."""
+        before: object = None
+        for _ in range(100):
+            self.qtbot.wait(50)
+            camera = self.viewer.scene.camera
+            now = (self.canvas.width(), self.canvas.height(), tuple(camera.center), camera.zoom)
+            if now == before:
+                return
+            before = now
 
     def pixel(self, *voxel: float) -> QPoint:
         """Where a data coordinate of the image is drawn on the canvas."""

@@ -86,7 +86,9 @@ def test_every_tool_draws_its_prompt(desk: Desk) -> None:
     desk.use(Tool.LASSO)
     desk.drag((z, 60, 60), (z, 60, 70), (z, 70, 70), (z, 70, 60))
     desk.wait_idle()
-    point, box, scribble, lasso = desk.work.current_object.pending
+    pending = desk.work.current_object.pending
+    assert [prompt.kind for prompt in pending] == ["point", "box", "scribble", "lasso"]
+    point, box, scribble, lasso = pending
     assert isinstance(point, Point)
     assert point.voxel == (z, 98, 108)
     assert isinstance(box, Box)
