@@ -1,7 +1,8 @@
 """Propagation with any model that answers on a single slice: the neighbour's mask is the prompt.
 
 Each slice is shown to the model as an image of its own, with a box around the neighbour's mask and that mask as what
-was there before. So the mode is there with the bundled model, from the first minute.
+was there before; of its answer stays what looks as the object did on the key slice. So the mode is there with the
+bundled model, from the first minute.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
+from napari_medsam.engine.appearance import Appearance, trimmed
 from napari_medsam.engine.errors import ImageError
 from napari_medsam.engine.prompts import Box
 from napari_medsam.engine.propagation import PropagatedSlice, Route, Seed, sweeps
@@ -19,11 +22,14 @@ from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume, affine_from_spacing
 
-MARGIN = 2
+MARGIN = 1
 """Voxels by which an object may grow from a slice to the next along each side."""
 
 DOUBT = 0.6
 """Below this expected Dice an answer means: there is nothing here that looks like the neighbour's object."""
+
+ALIKE = 0.6
+"""Part of an answer that must look like the object; below, the model goes on drawing what has ended."""
 
 
 def propagate_by_neighbour(
@@ -35,6 +41,7 @@ def propagate_by_neighbour(
     total, done = max(sum(len(way) for way, _ in ways), 1), 0
     for way, begin in ways:
         nearest: dict[int, BoolArray] = {}
+        looks: dict[int, Appearance] = {}
         missing = dict.fromkeys(seeds, 0)
         for index in way:
             done += 1
@@ -43,13 +50,15 @@ def propagate_by_neighbour(
             for id_, seed in seeds.items():
                 if (index - begin[id_]) * way.step < 0:
                     continue
+                key = index if index in seed.keys else begin[id_] if id_ not in nearest else None
+                if key is not None:  # stop-slices may lie beyond the slice where it begins
+                    nearest[id_], missing[id_] = slices.mask_of(seed.mask, key), 0
+                    if nearest[id_].any():
+                        looks[id_] = Appearance.of(slices.grey(key), nearest[id_])
                 if index in seed.keys:
-                    nearest[id_], missing[id_] = slices.mask_of(seed.mask, index), 0
                     continue
-                if id_ not in nearest:  # stop-slices may lie beyond the slice where it begins
-                    nearest[id_] = slices.mask_of(seed.mask, begin[id_])
-                is_sought = route.patience is None or missing[id_] < route.patience
-                found = _follow(segmenter, slices.image(index), nearest[id_], task) if is_sought else None
+                is_sought = id_ in looks and (route.patience is None or missing[id_] < route.patience)
+                found = _follow(segmenter, slices, index, nearest[id_], looks[id_], task) if is_sought else None
                 missing[id_] = 0 if found is not None else missing[id_] + 1
                 if found is not None:
                     nearest[id_] = found
@@ -58,11 +67,14 @@ def propagate_by_neighbour(
                 yield PropagatedSlice(index, shown)
 
 
-def _follow(segmenter: Segmenter, image: Volume, neighbour: BoolArray, task: Task) -> BoolArray | None:
+def _follow(
+    segmenter: Segmenter, slices: _Slices, index: int, neighbour: BoolArray, looks: Appearance, task: Task
+) -> BoolArray | None:
     """The object on a slice, given its mask on the neighbour; None where it is not there."""
     before = Region.of(neighbour[None])
     if not before:
         return None
+    image = slices.image(index)
     (_, top, left), (_, bottom, right) = before.lower, before.upper
     low: Index3 = (0, top - MARGIN, left - MARGIN)
     box = Box(low, (1, bottom + MARGIN, right + MARGIN)).clipped(image.shape)
@@ -73,8 +85,12 @@ def _follow(segmenter: Segmenter, image: Volume, neighbour: BoolArray, task: Tas
     # Confidence that is no number is none given: then the mask alone decides.
     if not prediction.region or prediction.confidence < DOUBT:
         return None
-    found: BoolArray = prediction.region.full(image.shape)[0]
-    return found
+    answer: BoolArray = prediction.region.full(image.shape)[0]
+    alike = looks.like(slices.grey(index))
+    if alike[answer].mean() < ALIKE:
+        return None
+    found = trimmed(answer, alike)
+    return found if found.any() else None
 
 
 class _Slices:
@@ -89,6 +105,11 @@ class _Slices:
     def image(self, index: int) -> Volume:
         data = np.take(self._volume.data, [index], axis=self._axis)
         return replace(self._volume, data=np.moveaxis(data, self._axis, 0), affine=self._affine)
+
+    def grey(self, index: int) -> npt.NDArray[np.float64]:
+        values = np.take(self._volume.data, index, axis=self._axis).astype(np.float64)
+        grey: npt.NDArray[np.float64] = np.nan_to_num(values.mean(axis=-1) if self._volume.is_colour else values)
+        return grey
 
     def mask_of(self, region: Region, index: int) -> BoolArray:
         lower, upper = [0, 0, 0], list(self._volume.shape)
