@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is cal
         _row(name, _version(name) or "not installed")
     _row("window", _window())
     _row("device", _device())
+    _row("masks on CPU", _kernels_on_cpu())
+    _row("masks on GPU", _kernels_on_gpu())
     return 0 if _models() else 1
 
 
@@ -67,6 +69,22 @@ def _device() -> str:
         return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda})"
     reason = "this PyTorch was built without CUDA" if torch.version.cuda is None else "there is no GPU CUDA can use"
     return f"CPU, {torch.get_num_threads()} threads; no GPU: {reason}"
+
+
+def _kernels_on_cpu() -> str:
+    from napari_medsam.engine.masks import compiled
+
+    module = compiled.core()
+    if module is None:
+        return f"scipy, which is slow; no C++ kernels: {compiled.why_no_core()}"
+    return f"C++ kernels for {module.processor()}, {module.usable_cores()} cores"
+
+
+def _kernels_on_gpu() -> str:
+    from napari_medsam.engine.masks import compiled
+
+    reason = compiled.why_no_cuda()
+    return f"none; no CUDA kernels: {reason}" if reason else "CUDA kernels"
 
 
 def _models() -> int:

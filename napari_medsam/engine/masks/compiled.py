@@ -7,6 +7,7 @@ The modules ``_core`` (C++) and ``_cuda`` lie beside this file when their compil
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 from functools import cache
@@ -45,23 +46,25 @@ def why_no_cuda() -> str:
     return "" if devices else f"there is no GPU that CUDA can use ({problem})"
 
 
+def cuda_is_built() -> bool:
+    """Whether the CUDA kernels came with this install."""
+    return importlib.util.find_spec(f"{__package__}._cuda") is not None
+
+
 @cache
 def _load(name: str) -> tuple[ModuleType | None, str]:
     if os.environ.get(PURE_SWITCH, "") not in ("", "0"):
         return None, f"{PURE_SWITCH} asks for pure Python"
     if name == "cuda" and os.environ.get(CUDA_SWITCH, "") in ("", "0"):
-        built = "built, but " if _built("cuda") else ""
-        return None, f"{built}never yet seen to run on a GPU; set {CUDA_SWITCH}=1 to try them"
+        if not cuda_is_built():
+            return None, _build_note(name)
+        return None, f"built, but never yet seen to run on a GPU; set {CUDA_SWITCH}=1 to try them"
     try:
         return importlib.import_module(f"{__package__}._{name}"), ""
     except ModuleNotFoundError:
         return None, _build_note(name)
     except ImportError as error:
         return None, f"they cannot be loaded: {error}"
-
-
-def _built(name: str) -> bool:
-    return any(Path(folder).glob(f"_{name}.*") for folder in importlib.import_module(__package__).__path__)
 
 
 def _build_note(name: str) -> str:

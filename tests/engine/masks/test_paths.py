@@ -92,5 +92,8 @@ def test_pure_python_on_demand_says_so():
 
 def test_the_gpu_waits_for_somebody_who_has_seen_it_work():
     assert compiled.cuda() is None
-    assert "never yet seen to run on a GPU" in compiled.why_no_cuda()
-    assert compiled.CUDA_SWITCH in compiled.why_no_cuda()
+    if compiled.cuda_is_built():
+        assert "never yet seen to run on a GPU" in compiled.why_no_cuda()
+        assert compiled.CUDA_SWITCH in compiled.why_no_cuda()
+    else:
+        assert compiled.why_no_cuda().startswith("not built: ")
