@@ -93,7 +93,8 @@ class Positions:
         """The encodings of a model on its device."""
         side = model.image_size // 16
         device = model.no_memory_embedding.device
-        with torch.no_grad():
+        # In full precision wherever the model runs: neighbours differ in digits that bfloat16 has not.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
             encoder = model.vision_encoder.neck.position_encoding(
                 torch.Size((1, model.hidden_dim, side, side)), device, torch.float32
             )

@@ -51,6 +51,7 @@ class FeatureStore:
         self._budget = budget
         self._dtype = dtype
         self._kept: OrderedDict[int, SliceFeatures] = OrderedDict()
+        self._latest: tuple[int, SliceFeatures] | None = None
         self._device = torch.device("cpu")
         self._lock = threading.Lock()
 
@@ -75,10 +76,16 @@ class FeatureStore:
             features = self._kept.get(index)
             if features is not None:
                 self._kept.move_to_end(index)
+                if self._latest is not None and self._latest[0] == index:
+                    return self._latest[1]
         if features is None:
             features = self._from_disk(index) or self._computed(index)
             self._keep(index, features)
-        return features.to(torch.float32)
+        full = features.to(torch.float32)
+        # A click asks for its slice several times, and each time the conversion would cost a hundredth of it.
+        with self._lock:
+            self._latest = (index, full)
+        return full
 
     def ahead(self, centre: int, task: Task) -> Iterator[int]:
         """Make sure of all slices outwards from ``centre``, yielding each when it is there.
@@ -102,6 +109,7 @@ class FeatureStore:
         """Let go of memory and disk."""
         with self._lock:
             self._kept.clear()
+            self._latest = None
         if self._disk is not None:
             self._disk.close()
 

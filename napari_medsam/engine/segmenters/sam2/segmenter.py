@@ -79,6 +79,7 @@ class Sam2Segmenter:
         self._device = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
         model: Sam2Model = weights.model
         self._model = model.requires_grad_(False).to(self._device)
+        self._positions = Positions.of(self._model)
         self._cache = cache
         self._info = SegmenterInfo(
             name=name,
@@ -160,8 +161,7 @@ class Sam2Segmenter:
         prepared = _ours(prepared)
         with prepared.in_use(), precision(self._model):
             sight = prepared.sight(axis)
-            positions = Positions.of(self._model)
-            logits, ious = masks_of_everything(self._model, positions, sight.features(index), task)
+            logits, ious = masks_of_everything(self._model, self._positions, sight.features(index), task)
             found = [
                 Prediction(sight.view.region_of(sight.view.from_model(one[None]), index), _dice(float(iou)))
                 for one, iou in zip(logits, ious, strict=True)
@@ -196,8 +196,8 @@ class Sam2Segmenter:
         masks = [seed.mask for seed in seeds.values()]
         crop = crop_around(masks, prepared.volume, route.axis) if route.close_up else None
         sight = prepared.sight(route.axis, crop)
-        with precision(self._model):
-            tracker = Tracker(self._model, sight.features, sight.view.count, QUICK_REACH if route.quick else None)
+        reach = QUICK_REACH if route.quick else None
+        tracker = Tracker(self._model, sight.features, sight.view.count, reach, self._positions)
         for id_, seed in seeds.items():
             for key in seed.keys:
                 task.check()
@@ -235,6 +235,7 @@ class Sam2Segmenter:
         task.progress(0.0, "The memory of the GPU is full: the processor goes on, more slowly")
         self._device = torch.device("cpu")
         self._model.to(self._device)
+        self._positions = Positions.of(self._model)
         prepared.forget()
         self._info = replace(self._info, device=str(self._device))
 
@@ -251,7 +252,7 @@ class Sam2Segmenter:
             previous = functional.interpolate(
                 logits, scale_factor=0.25, mode="bilinear", align_corners=False, antialias=True
             )
-        tracker = Tracker(self._model, sight.features, sight.view.count)
+        tracker = Tracker(self._model, sight.features, sight.view.count, positions=self._positions)
         answer = tracker.click(_ONLY, index, clicks.places, clicks.labels, previous)
         return sight.view.from_model(answer.logits), _dice(float(answer.iou))
 

@@ -65,16 +65,23 @@ class Tracker:
     reach : int, optional
         Tracked slices behind the current one that are remembered with their masks; by default all six that the model
         knows. Each costs about a tenth of a slice's time.
+    positions : Positions, optional
+        Of the model, where they were made before.
     """
 
     def __init__(
-        self, model: Sam2Model, features: Callable[[int], SliceFeatures], slices: int, reach: int | None = None
+        self,
+        model: Sam2Model,
+        features: Callable[[int], SliceFeatures],
+        slices: int,
+        reach: int | None = None,
+        positions: Positions | None = None,
     ) -> None:
         self._model = model
         self._features = features
         self._slices = slices
         self._reach = model.num_maskmem - 1 if reach is None else reach
-        self._positions = Positions.of(model)
+        self._positions = Positions.of(model) if positions is None else positions
         self._objects: dict[int, _Tracked] = {}
 
     @property

@@ -355,14 +355,39 @@ def test_a_gpu_without_memory_hands_over_to_the_processor(volume: Volume) -> Non
 # Everything on a slice, and ahead of the user
 
 
-def test_everything_on_a_slice(segmenter: Sam2Segmenter, prepared: Sam2Prepared, monkeypatch: Any) -> None:
-    # Random weights are never sure; the thresholds have tests of their own.
-    monkeypatch.setattr("napari_medsam.engine.segmenters.sam2.everything.masks_of_everything.__defaults__", (4, 0, 0))
+@pytest.fixture
+def sure(model: Any) -> Iterator[None]:
+    """The model is sure of all it says, and its logits are large."""
+    decoder = model.mask_decoder
+    changed = [
+        decoder.iou_prediction_head.proj_out.bias,
+        *(h.proj_out.weight for h in decoder.output_hypernetworks_mlps),
+    ]
+    kept = [parameter.detach().clone() for parameter in changed]
+    with torch.no_grad():
+        changed[0].fill_(10.0)
+        for weight in changed[1:]:
+            weight.mul_(100)
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(changed, kept, strict=True):
+            parameter.copy_(value)
+
+
+@pytest.mark.usefixtures("sure")
+def test_everything_on_a_slice(segmenter: Sam2Segmenter, prepared: Sam2Prepared) -> None:
     found = segmenter.everything(prepared, 0, 2, Task())
     assert found
     sizes = [one.region.count for one in found]
     assert sizes == sorted(sizes, reverse=True)
-    assert all(planes(one.region, 0) == [2] for one in found)
+    assert all(planes(one.region, 0) == [2] and one.confidence > 0.8 for one in found)
+    masks = [one.region.full(SHAPE) for one in found]
+    for i, one in enumerate(masks):
+        assert all((one & other).sum() < 0.75 * (one | other).sum() for other in masks[:i])
+
+
+def test_everything_is_nothing_where_the_model_is_not_sure(segmenter: Sam2Segmenter, prepared: Sam2Prepared) -> None:
+    assert segmenter.everything(prepared, 0, 2, Task()) == []
 
 
 def test_nothing_is_encoded_ahead_while_somebody_waits(prepared: Sam2Prepared) -> None:

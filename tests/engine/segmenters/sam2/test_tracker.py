@@ -13,6 +13,7 @@ from lively import lively_sam2, moving_slices
 from napari_medsam.engine.errors import Cancelled
 from napari_medsam.engine.segmenters.sam2.decoding import ABSENT
 from napari_medsam.engine.segmenters.sam2.encoding import SliceFeatures, encode_slice
+from napari_medsam.engine.segmenters.sam2.features import FeatureStore
 from napari_medsam.engine.segmenters.sam2.memory import Memory, recall
 from napari_medsam.engine.segmenters.sam2.tracker import Tracker
 from napari_medsam.engine.task import Task
@@ -164,3 +165,27 @@ def test_the_nearest_key_slices_and_the_slices_behind_are_remembered(tracker: Tr
     assert [distance for distance, _ in upwards.pointers][:2] == [2, 7]  # of key slices those behind only: 50, 45
     downwards = recall(keys, others, 52, -1, reach=3, key_limit=4)
     assert [distance for distance, _ in downwards.memories] == [0, 0, 0, 0, 2, 1]  # slices 54 and 53
+
+
+def test_embeddings_in_half_precision_change_answers_little(model: Any, features: Features) -> None:
+    kept = FeatureStore(features, SLICES)
+    answers = []
+    for source in (features, kept):
+        tracker = Tracker(model, source, SLICES)
+        tracker.click(1, 0, *POINT)
+        answers.append([found[1].logits for _, found in tracker.propagate(range(SLICES))])
+    for full, half in zip(*answers, strict=True):
+        assert float((full - half).abs().max()) < 0.01 * float(full.max() - full.min() + 1)
+
+
+def test_it_runs_in_bfloat16_as_on_a_gpu(model: Any, features: Features) -> None:
+    with torch.inference_mode():
+        full, half = Tracker(model, features, SLICES), Tracker(model, features, SLICES)
+        expected = [full.click(1, 0, *POINT), *(found[1] for _, found in full.propagate(range(3)))]
+        with torch.autocast("cpu", torch.bfloat16):
+            answers = [half.click(1, 0, *POINT), *(found[1] for _, found in half.propagate(range(3)))]
+            half.give_mask(1, 1, torch.ones(SIZE, SIZE))
+            answers += [found[1] for _, found in half.propagate(range(2, -1, -1))]
+    for ours, theirs in zip(answers, expected, strict=False):
+        assert ours.logits.dtype == torch.float32
+        assert ((ours.logits > 0) == (theirs.logits > 0)).float().mean() > 0.95
