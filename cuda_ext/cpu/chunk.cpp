@@ -16,6 +16,8 @@ namespace masks {
 namespace {
 
 constexpr size_t most_runs = 0xfffffffe;
+// Runs in a word from which counting beats walking; measured on organs, fields and noise.
+constexpr size_t crowd = 2;
 
 // Reads rows into words, writing the output that goes along with them.
 class RowReader {
@@ -62,20 +64,23 @@ class RowReader {
   PackScores scores_;
 };
 
-// `ranked` where the processor counts bits.
-template <class Coordinate, bool ranked>
+template <class Coordinate>
 class Scanner {
  public:
   Scanner(const Scan& scan, Chunk<Coordinate>& chunk)
-      : scan_(scan), shape_(scan.shape), chunk_(chunk), reader_(scan), words_(static_cast<size_t>(words_of(shape_.x))) {
-    // The rows that may still be asked for: the last one, or those back to the neighbours in the slice before.
-    kept_rows_ = !ranked ? 1 : shape_.z > 1 ? shape_.y + 2 : 2;
-    const size_t kept = static_cast<size_t>(kept_rows_) * words_;
+      : scan_(scan),
+        shape_(scan.shape),
+        chunk_(chunk),
+        reader_(scan),
+        words_(words_of(shape_.x)),
+        counts_bits_(level() >= Level::avx2),
+        // Rows that may still be asked for: the last one, or those back to the neighbours in the slice before.
+        kept_rows_(shape_.z > 1 ? shape_.y + 2 : 2) {
+    const size_t kept = static_cast<size_t>(kept_rows_ * words_);
     bits_.resize(kept);
-    if (ranked) {
-      starts_.resize(kept);
-      before_.resize(kept);
-    }
+    starts_.resize(kept);
+    before_.resize(kept);
+    is_crowded_.resize(static_cast<size_t>(kept_rows_));
   }
 
   void run(int64_t first, int64_t last) {
@@ -112,20 +117,14 @@ class Scanner {
   }
 
   void append_row(int64_t row, int64_t n, int64_t z, int64_t y) {
-    const int64_t count = static_cast<int64_t>(words_);
     if (++slot_ == kept_rows_) slot_ = 0;
     const RankedRow here = kept(0);
     reader_.read(n, z, y, here.bits);
-    if (scan_.background) invert(here.bits, count);
+    if (scan_.background) invert(here.bits);
     const size_t before = chunk_.component.size();
-    chunk_.edges.make_room(static_cast<size_t>(shape_.x) + 2 + edges_written_ahead);
+    chunk_.edges.make_room(static_cast<size_t>(shape_.x) + 2);
     Coordinate* edges = chunk_.edges.data() + 2 * before;
-    size_t found;
-    if constexpr (ranked) {
-      found = rank_row(here, count, shape_.x, static_cast<uint32_t>(before), edges);
-    } else {
-      found = find_edges(here.bits, count, shape_.x, edges);
-    }
+    const size_t found = find_edges(here.bits, words_, shape_.x, edges);
     const size_t runs = found / 2;
     if (before + runs > most_runs) throw std::length_error("too many runs");
     chunk_.edges.resize(2 * (before + runs));
@@ -133,19 +132,24 @@ class Scanner {
     uint32_t* parent = chunk_.component.data() + before;
     for (size_t i = 0; i < runs; ++i) parent[i] = static_cast<uint32_t>(before + i);
     if (scan_.open_faces) open(row, z, y, edges, parent, runs);
+    const bool is_crowded = counts_bits_ && runs > crowd * static_cast<size_t>(words_);
+    is_crowded_[static_cast<size_t>(slot_)] = is_crowded;
+    if (is_crowded) rank_runs(here, words_, static_cast<uint32_t>(before));
   }
 
-  // Of the row being scanned, or of one up to kept_rows_ - 1 before it.
+  // Place of the row being scanned, or of one up to kept_rows_ - 1 before it.
+  size_t slot(int64_t rows_before) const {
+    return static_cast<size_t>(slot_ < rows_before ? slot_ - rows_before + kept_rows_ : slot_ - rows_before);
+  }
+
   RankedRow kept(int64_t rows_before) {
-    int64_t slot = slot_ - rows_before;
-    if (slot < 0) slot += kept_rows_;
-    const size_t place = static_cast<size_t>(slot) * words_;
+    const size_t place = slot(rows_before) * static_cast<size_t>(words_);
     return {bits_.data() + place, starts_.data() + place, before_.data() + place};
   }
 
-  void invert(uint64_t* words, int64_t count) const {
-    for (int64_t k = 0; k < count; ++k) words[k] = ~words[k];
-    if (shape_.x & 63) words[count - 1] &= ~uint64_t{0} >> (64 - (shape_.x & 63));
+  void invert(uint64_t* words) const {
+    for (int64_t k = 0; k < words_; ++k) words[k] = ~words[k];
+    if (shape_.x & 63) words[words_ - 1] &= ~uint64_t{0} >> (64 - (shape_.x & 63));
   }
 
   // Runs that reach an open face belong to what is beyond it from the start.
@@ -193,15 +197,14 @@ class Scanner {
     const size_t b = chunk_.runs_begin(other);
     const size_t b_end = chunk_.first_run[static_cast<size_t>(other - chunk_.first_row) + 1];
     if (b == b_end) return;
-    if constexpr (ranked) {
-      unite_ranked<diagonal>(kept(0), kept(row - other), static_cast<int64_t>(words_), parent);
-    } else {
-      const Coordinate* edges = chunk_.edges.data();
-      for_touching_runs<diagonal>(edges, chunk_.runs_begin(row), chunk_.component.size(), edges, b, b_end,
-                                  [parent](size_t i, size_t j) {
-                                    unite(parent, static_cast<uint32_t>(i), static_cast<uint32_t>(j));
-                                  });
+    if (is_crowded_[slot(0)] && is_crowded_[slot(row - other)]) {
+      unite_ranked<diagonal>(kept(0), kept(row - other), words_, parent);
+      return;
     }
+    const Coordinate* edges = chunk_.edges.data();
+    for_touching_runs<diagonal>(
+        edges, chunk_.runs_begin(row), chunk_.component.size(), edges, b, b_end,
+        [parent](size_t i, size_t j) { unite(parent, static_cast<uint32_t>(i), static_cast<uint32_t>(j)); });
   }
 
   // Turns parents into numbers of components in one ascending pass: a parent is never above its child.
@@ -224,10 +227,13 @@ class Scanner {
   const Shape shape_;
   Chunk<Coordinate>& chunk_;
   RowReader reader_;
-  const size_t words_;  // of a row
-  int64_t kept_rows_, slot_ = -1;
+  const int64_t words_;  // of a row
+  const bool counts_bits_;
+  const int64_t kept_rows_;
+  int64_t slot_ = -1;
   Buffer<uint64_t> bits_, starts_;
   Buffer<uint32_t> before_;
+  std::vector<uint8_t> is_crowded_;
   std::vector<uint8_t> closed_;  // by row: has a run that does not reach an open face along it
 };
 
@@ -235,11 +241,7 @@ class Scanner {
 
 template <class Coordinate>
 void scan_chunk(const Scan& scan, int64_t first, int64_t last, Chunk<Coordinate>& chunk) {
-  if (level() >= Level::avx2) {
-    Scanner<Coordinate, true>(scan, chunk).run(first, last);
-  } else {
-    Scanner<Coordinate, false>(scan, chunk).run(first, last);
-  }
+  Scanner<Coordinate>(scan, chunk).run(first, last);
 }
 
 template void scan_chunk(const Scan&, int64_t, int64_t, Chunk<uint16_t>&);
