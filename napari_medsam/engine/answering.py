@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 
-from napari_medsam.engine.errors import MedSamError, PromptError
+from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
 from napari_medsam.engine.ledger import Ledger
-from napari_medsam.engine.objects import HandEdit, SegmentedObject, Step
-from napari_medsam.engine.overlap import settle
+from napari_medsam.engine.objects import Propagation, SegmentedObject, Step
+from napari_medsam.engine.overlap import settle, settle_all
 from napari_medsam.engine.predictor import Predictor
+from napari_medsam.engine.propagation import PropagatedSlice, Route
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.task import Task
 
@@ -80,6 +83,57 @@ def predict_without(ledger: Ledger, predictor: Predictor, prompt_id: str, task: 
             return command.changes[old.id].edit
 
 
+def propagate_objects(
+    ledger: Ledger,
+    predictor: Predictor,
+    object_ids: Iterable[int],
+    route: Route,
+    task: Task,
+    on_slice: Callable[[PropagatedSlice], None],
+) -> dict[int, Edit]:
+    """See `Session.propagate`."""
+    task.check()
+    old = {id_: ledger.find(id_) for id_ in sorted(set(object_ids))}
+    seeds = {id_: predictor.seed(item.steps, item.mask, route.axis) for id_, item in old.items()}
+
+    def check_fresh() -> None:
+        now = ledger.document.objects
+        for id_, item in old.items():
+            current = now.get(id_)
+            if current is None or current.mask is not item.mask or current.steps != item.steps:
+                raise Cancelled
+
+    def pass_on(step: PropagatedSlice) -> None:
+        check_fresh()
+        on_slice(step)
+
+    start = time.perf_counter()
+    result = predictor.propagate(seeds, route, task, pass_on)
+    seconds = time.perf_counter() - start
+    with ledger.changing() as events:
+        check_fresh()
+        objects, overlap = ledger.document.objects, ledger.overlap
+        masks = settle_all(objects, result.masks, overlap)
+        edits = {id_: Edit.between(old[id_].mask, masks[id_]) for id_ in old}
+        if any(edits.values()) or masks.keys() != old.keys():
+            is_complete = result.stopped_by is None
+            step = Propagation(ledger.document.next_number, route, None if is_complete else result.answered)
+            changed: dict[int, SegmentedObject | None] = {id_: objects[id_].remade(mask) for id_, mask in masks.items()}
+            changed |= {id_: objects[id_].remade(masks[id_], (*item.steps, step)) for id_, item in old.items()}
+            details = {
+                "overlap": overlap.value,
+                "route": asdict(route),
+                "keys": {str(id_): list(seed.keys) for id_, seed in seeds.items()},
+                "answered": result.answered,
+                "complete": is_complete,
+                "seconds": {"propagate": seconds},
+            }
+            ledger.do("propagate", changed, events, details)
+    if result.stopped_by is not None:
+        raise result.stopped_by
+    return edits
+
+
 def with_masks(
     objects: Mapping[int, SegmentedObject], masks: Mapping[int, Region], object_id: int, steps: tuple[Step, ...]
 ) -> dict[int, SegmentedObject | None]:
@@ -94,5 +148,5 @@ def _with_prompt(objects: Mapping[int, SegmentedObject], prompt_id: str) -> Segm
 
 
 def _without(steps: tuple[Step, ...], prompt_id: str) -> tuple[Step, ...]:
-    left = [s if isinstance(s, HandEdit) else tuple(p for p in s if p.id != prompt_id) for s in steps]
+    left = [tuple(p for p in s if p.id != prompt_id) if isinstance(s, tuple) else s for s in steps]
     return tuple(step for step in left if step)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_medsam.engine.objects import HandEdit, SegmentedObject, Step
+from napari_medsam.engine.objects import HandEdit, Propagation, SegmentedObject, Step
 from napari_medsam.engine.prompts import Prompt
+from napari_medsam.engine.propagation import Route
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.volume import Index3
 
@@ -56,11 +57,13 @@ class Command:
     number : int
         From 1, in the order in which commands were given; never given twice.
     kind : str
-        ``"add"``, ``"remove"``, ``"describe"`` (name, colour), ``"predict"``, ``"remove_prompt"`` or ``"edit"``.
+        ``"add"``, ``"remove"``, ``"describe"`` (name, colour), ``"predict"``, ``"remove_prompt"``, ``"propagate"`` or
+        ``"edit"``.
     changes : mapping
         `Change` by object id.
     details : mapping
-        Of a prediction: ``overlap`` (mode), ``confidence`` (or None) and ``seconds`` by stage.
+        Of a prediction: ``overlap`` (mode), ``confidence`` (or None) and ``seconds`` by stage. Of a propagation:
+        ``overlap``, ``route``, ``keys`` (key slices by object id), ``answered`` (slices) and ``complete``.
     """
 
     number: int
@@ -78,8 +81,12 @@ class Command:
 
     @classmethod
     def from_json(cls, record: dict[str, Any], inputs: Inputs) -> Command:
-        """Inverse of `to_json`; a change by hand that the command makes is added to ``inputs``."""
+        """Inverse of `to_json`; a change by hand or a propagation that the command makes is added to ``inputs``."""
         number, kind = int(record["number"]), str(record["kind"])
+        details = record["details"]
+        if kind == "propagate":
+            answered = None if details["complete"] else int(details["answered"])
+            inputs.propagations[number] = Propagation(number, Route(**details["route"]), answered)
         changes = {}
         for key, change in record["changes"].items():
             if kind == "edit" and change["after"] and {"edit": number} in change["after"]["steps"]:
@@ -87,7 +94,7 @@ class Command:
             before = _card_from_json(int(key), change["before"], inputs)
             after = _card_from_json(int(key), change["after"], inputs)
             changes[int(key)] = Change(before, after, change["edit"])
-        return cls(number, kind, changes, record["details"])
+        return cls(number, kind, changes, details)
 
 
 @dataclass
@@ -96,6 +103,7 @@ class Inputs:
 
     prompts: dict[str, Prompt] = field(default_factory=dict)
     edits: dict[int, HandEdit] = field(default_factory=dict)
+    propagations: dict[int, Propagation] = field(default_factory=dict)
 
 
 class Document:
@@ -164,8 +172,17 @@ def _card(item: SegmentedObject | None) -> SegmentedObject | None:
 def _card_to_json(card: SegmentedObject | None) -> dict[str, Any] | None:
     if card is None:
         return None
-    steps = [{"edit": s.number} if isinstance(s, HandEdit) else [p.id for p in s] for s in card.steps]
-    return {"name": card.name, "colour": list(card.colour), "steps": steps}
+    return {"name": card.name, "colour": list(card.colour), "steps": [_step_to_json(step) for step in card.steps]}
+
+
+def _step_to_json(step: Step) -> dict[str, int] | list[str]:
+    match step:
+        case HandEdit():
+            return {"edit": step.number}
+        case Propagation():
+            return {"propagation": step.number}
+        case _:
+            return [prompt.id for prompt in step]
 
 
 def _card_from_json(id_: int, record: dict[str, Any] | None, inputs: Inputs) -> SegmentedObject | None:
@@ -174,7 +191,8 @@ def _card_from_json(id_: int, record: dict[str, Any] | None, inputs: Inputs) -> 
     steps: list[Step] = []
     for step in record["steps"]:
         if isinstance(step, dict):
-            steps.append(inputs.edits[step["edit"]])
+            is_by_hand = "edit" in step
+            steps.append(inputs.edits[step["edit"]] if is_by_hand else inputs.propagations[step["propagation"]])
         else:
             steps.append(tuple(inputs.prompts[prompt] for prompt in step))
     red, green, blue = (int(c) for c in record["colour"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_medsam.engine.prompts import Prompt
+from napari_medsam.engine.propagation import Route
 from napari_medsam.engine.region import Edit, Region
 
 Colour = tuple[int, int, int]
@@ -56,8 +57,27 @@ class HandEdit:
         return Edit.from_json(self.packed).apply(region)
 
 
-Step = tuple[Prompt, ...] | HandEdit
-"""One thing that made a mask what it is: prompts predicted together, or a change by hand."""
+@dataclass(frozen=True)
+class Propagation:
+    """A mask carried through the volume.
+
+    Parameters
+    ----------
+    number : int
+        Number of the command that did it.
+    route : Route
+        How.
+    answered : int or None
+        Slices that were answered before it was stopped; None if it went to its end.
+    """
+
+    number: int
+    route: Route
+    answered: int | None = None
+
+
+Step = tuple[Prompt, ...] | HandEdit | Propagation
+"""One thing that made a mask what it is: prompts predicted together, a change by hand, or a propagation."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +119,7 @@ class SegmentedObject:
 
 def prompts_of(steps: tuple[Step, ...]) -> tuple[Prompt, ...]:
     """All prompts of the steps, in order."""
-    return tuple(prompt for step in steps if not isinstance(step, HandEdit) for prompt in step)
+    return tuple(prompt for step in steps if isinstance(step, tuple) for prompt in step)
 
 
 def colour_for(number: int) -> Colour:

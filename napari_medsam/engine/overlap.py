@@ -48,3 +48,15 @@ def settle(
         return {object_id: mask}
     taken &= ~previous.inside(mask.lower, mask.upper)
     return {object_id: Region.of(mask.voxels & ~taken, mask.lower)}
+
+
+def settle_all(
+    objects: Mapping[int, SegmentedObject], masks: Mapping[int, Region], overlap: Overlap
+) -> dict[int, Region]:
+    """Masks after several objects were given new ones, one after the other by id; takes and returns as `settle`."""
+    now, settled = dict(objects), {}
+    for object_id in sorted(masks):
+        for id_, mask in settle(now, object_id, masks[object_id], objects[object_id].mask, overlap).items():
+            now[id_] = now[id_].remade(mask)
+            settled[id_] = mask
+    return settled

@@ -5,17 +5,41 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 
-from napari_medsam.engine.objects import HandEdit, Overlap, SegmentedObject, Step
+import numpy as np
+
+from napari_medsam.engine.errors import Cancelled, MedSamError
+from napari_medsam.engine.objects import HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.postprocess import tidy
 from napari_medsam.engine.prompts import Prompt
-from napari_medsam.engine.region import Region
+from napari_medsam.engine.propagation import Growing, PropagatedSlice, Route, Seed, key_slices, propagate
+from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """How far a propagation came.
+
+    Parameters
+    ----------
+    masks : mapping of int to Region
+        Whole masks by object.
+    answered : int
+        Slices that were answered.
+    stopped_by : MedSamError, Cancelled or None
+        What ended it early; None if it went to its end.
+    """
+
+    masks: Mapping[int, Region]
+    answered: int
+    stopped_by: MedSamError | Cancelled | None
 
 
 class Predictor:
@@ -41,6 +65,51 @@ class Predictor:
         seconds = {**prediction.seconds, "tidy": time.perf_counter() - start}
         return replace(prediction, region=region, seconds=seconds)
 
+    def seed(self, steps: tuple[Step, ...], mask: Region, axis: int) -> Seed:
+        """Where the propagation of an object starts: key slices are those of its prompts, and those changed by hand."""
+        keys = set(key_slices(prompts_of(steps), mask, axis, self.volume.shape))
+        for step in steps:
+            if isinstance(step, HandEdit):
+                edit = Edit.from_json(step.packed)
+                others = tuple(a for a in range(3) if a != axis)
+                changed = (edit.added | edit.removed).any(axis=others)
+                keys.update(edit.lower[axis] + int(i) for i in np.flatnonzero(changed))
+        return Seed(mask, tuple(sorted(keys)))
+
+    def propagate(
+        self,
+        seeds: Mapping[int, Seed],
+        route: Route,
+        task: Task,
+        on_slice: Callable[[PropagatedSlice], None] = lambda _: None,
+        limit: int | None = None,
+    ) -> Propagated:
+        """Carry masks through the volume, as far as ``limit`` answered slices; what ends it early keeps what is there.
+
+        Raises
+        ------
+        PromptError
+            If an object has no mask to begin with.
+        ImageError, Cancelled
+            If no slice was answered.
+        """
+        growing = {id_: Growing(seed.mask, self.volume, route.axis) for id_, seed in seeds.items()}
+        answered = 0
+        stopped_by: MedSamError | Cancelled | None = None
+        with self._turn(task):
+            steps = propagate(self.segmenter, self._prepare(task), seeds, route, task)
+            try:
+                for step in islice(steps, limit):
+                    for id_, mask in step.masks.items():
+                        growing[id_].put(step.index, mask)
+                    answered += 1
+                    on_slice(step)
+            except (MedSamError, Cancelled) as error:
+                if not answered:
+                    raise
+                stopped_by = error
+        return Propagated({id_: one.region() for id_, one in growing.items()}, answered, stopped_by)
+
     def retrace(
         self,
         steps: tuple[Step, ...],
@@ -59,6 +128,14 @@ class Predictor:
             task.progress(number / len(steps), "Predicting again")
             if isinstance(step, HandEdit):
                 mask = step.apply(mask)
+            elif isinstance(step, Propagation):
+                if not mask:
+                    continue
+                seeds = {object_id: self.seed(steps[:number], mask, step.route.axis)}
+                result = self.propagate(seeds, step.route, task, limit=step.answered)
+                if result.stopped_by is not None:
+                    raise result.stopped_by
+                mask = settle(objects, object_id, result.masks[object_id], mask, overlap)[object_id]
             else:
                 given += step
                 region = self.answer(given, mask, task).region

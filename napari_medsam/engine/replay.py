@@ -12,8 +12,9 @@ from napari_medsam.engine.errors import ImageError, JournalError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Record, read_journal
 from napari_medsam.engine.objects import Overlap, SegmentedObject
-from napari_medsam.engine.overlap import settle
+from napari_medsam.engine.overlap import settle, settle_all
 from napari_medsam.engine.predictor import Predictor
+from napari_medsam.engine.propagation import Route, Seed
 from napari_medsam.engine.recorder import engine_record
 from napari_medsam.engine.recovery import Retold, check_image, engines_of, find_image, retell
 from napari_medsam.engine.region import Edit, Region
@@ -22,7 +23,7 @@ from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
 
-_KINDS_OF_THE_MODEL = ("predict", "remove_prompt")
+_KINDS_OF_THE_MODEL = ("predict", "remove_prompt", "propagate")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class ReplayedCommand:
     number : int
         Number of the command in the journal.
     kind : str
-        ``"predict"`` or ``"remove_prompt"``.
+        ``"predict"``, ``"remove_prompt"`` or ``"propagate"``.
     object_id : int
-        The object it is about.
+        The object it is about; the first one of a propagation of several.
     prompts : tuple of str
         Kinds of the prompts predicted with, the newest last.
     voxels : int
@@ -138,7 +139,10 @@ class Replay:
         kinds = tuple(prompt.kind for prompt in after.prompts)
         voxels = sum(_size(c.edit) for c in command.changes.values())
         try:
-            masks = self._masks(document, command.kind, before, after, overlap, task)
+            if command.kind == "propagate":
+                masks = self._propagated(document, command, overlap, task)
+            else:
+                masks = self._masks(document, command.kind, before, after, overlap, task)
         except (PromptError, ImageError) as error:
             return ReplayedCommand(command.number, command.kind, object_id, kinds, voxels, voxels, str(error))
         differing = 0
@@ -147,6 +151,15 @@ class Replay:
             then = command.changes[id_].edit if id_ in command.changes else Edit.nothing()
             differing += _distance(then.apply(old), masks.get(id_, old))
         return ReplayedCommand(command.number, command.kind, object_id, kinds, voxels, differing)
+
+    def _propagated(self, document: Document, command: Command, overlap: Overlap, task: Task) -> dict[int, Region]:
+        objects, details = document.objects, command.details
+        seeds = {int(id_): Seed(objects[int(id_)].mask, tuple(keys)) for id_, keys in details["keys"].items()}
+        limit = None if details["complete"] else int(details["answered"])
+        result = self._predictor.propagate(seeds, Route(**details["route"]), task, limit=limit)
+        if result.stopped_by is not None:
+            raise result.stopped_by
+        return settle_all(objects, result.masks, overlap)
 
     def _masks(
         self,

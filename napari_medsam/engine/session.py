@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.answering import predict_pending, predict_without, with_masks
+from napari_medsam.engine.answering import predict_pending, predict_without, propagate_objects, with_masks
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Journal
@@ -21,6 +22,7 @@ from napari_medsam.engine.objects import Colour, HandEdit, Overlap, SegmentedObj
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Prompt
+from napari_medsam.engine.propagation import PropagatedSlice, Route
 from napari_medsam.engine.recorder import Recorder
 from napari_medsam.engine.recovery import check_image, engines_of, find_image, retell
 from napari_medsam.engine.region import Edit, Region
@@ -34,11 +36,11 @@ from napari_medsam.engine.volume import Index3, Volume
 class Session:
     """Segment objects in one volume.
 
-    All methods may be called from any thread, and all but `predict`, `prompt`, `remove_prompt`, `prepare` and `save`
-    are quick. When a method returns, what it did is in the journal, with two exceptions: `add_prompt` never touches
-    the disk, and until the first prediction there is no journal (a session in which nothing was segmented leaves no
-    file). If the disk refuses, the session goes on in memory, says so once through `journal_failed`, and writes what
-    is missing as soon as it can.
+    All methods may be called from any thread, and all but `predict`, `prompt`, `remove_prompt`, `propagate`, `prepare`
+    and `save` are quick. When a method returns, what it did is in the journal, with two exceptions: `add_prompt` never
+    touches the disk, and until the first prediction there is no journal (a session in which nothing was segmented
+    leaves no file). If the disk refuses, the session goes on in memory, says so once through `journal_failed`, and
+    writes what is missing as soon as it can.
 
     Parameters
     ----------
@@ -324,6 +326,48 @@ class Session:
             As `predict`; the session is as it was.
         """
         return predict_without(self._ledger, self._predictor, prompt_id, task or Task())
+
+    def propagate(
+        self,
+        object_ids: Iterable[int],
+        route: Route,
+        task: Task | None = None,
+        on_slice: Callable[[PropagatedSlice], None] = lambda _: None,
+    ) -> dict[int, Edit]:
+        """Carry the masks of objects from the slices the user settled to the others, as one command.
+
+        Settled are slices with a prompt and slices that were changed by hand: they stay as they are, now and when it is
+        done again after a correction. Cancelling keeps what was answered until then, which is what the user saw; undo
+        takes it back whole. An object is not to change in the meantime: if one does, nothing is kept.
+
+        Parameters
+        ----------
+        object_ids : iterable of int
+            The objects, each with a mask; done together.
+        route : Route
+            Slice axis, limits and options.
+        task : Task, optional
+            Progress and cancellation.
+        on_slice : callable, optional
+            Called with each slice as it is answered, from this thread, for display: the session changes at the end.
+
+        Returns
+        -------
+        dict
+            `Edit` by object id.
+
+        Raises
+        ------
+        PromptError
+            If an object has no mask yet.
+        MedSamError
+            If there is no object of such an id.
+        ImageError
+            If the model cannot go on; what was answered until then is kept.
+        Cancelled
+            If ``task`` was cancelled, or an object changed in the meantime.
+        """
+        return propagate_objects(self._ledger, self._predictor, object_ids, route, task or Task(), on_slice)
 
     def prepare(self, task: Task | None = None) -> None:
         """Compute ahead what all predictions share, so that the first one is quick.
