@@ -42,6 +42,7 @@ from napari_medsam.engine.journal import Journal, Record, read_journal
 from napari_medsam.engine.label_map import compose_labels
 from napari_medsam.engine.objects import SegmentedObject
 from napari_medsam.engine.prompts import Box, Point
+from napari_medsam.engine.propagation import Route
 from napari_medsam.engine.recovery import retell
 from napari_medsam.engine.replay import Replay
 from napari_medsam.engine.segmenters.base import Segmenter
@@ -123,10 +124,15 @@ class Worker:
         if self.session.history:
             self.acknowledge()
         for _ in range(steps):
-            self.step(self.rng.choice(["predict"] * 5 + ["undo", "undo", "redo", "remove_prompt", "rename", "save"]))
+            self.step(
+                self.rng.choice(
+                    ["predict"] * 5 + ["propagate", "undo", "undo", "redo", "remove_prompt", "rename", "save"]
+                )
+            )
         self.tell(aim=phase)
         while True:
-            self.step("save" if phase == "save" and self.rng.random() < 0.9 else "predict")
+            answers = self.rng.choice(["predict", "predict", "predict", "propagate"])
+            self.step("save" if phase == "save" and self.rng.random() < 0.9 else answers)
 
     def step(self, kind: str) -> None:
         session = self.session
@@ -145,6 +151,11 @@ class Worker:
             session.save(self.folder / SAVED)
             self.acknowledge(saved=hashlib.sha256((self.folder / SAVED).read_bytes()).hexdigest())
             return
+        elif kind == "propagate" and any(o.mask for o in session.objects):
+            self.enter("predict")
+            middle = SHAPE[0] // 2
+            # A few slices: what is proved here is the writing, not the model.
+            session.propagate([o.id for o in session.objects if o.mask][:2], Route(first=middle - 2, last=middle + 2))
         else:
             self.enter("predict")
             self.predict()
