@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Command modules import what is heavy inside their run(), so that help and mistakes are answered at once.
-    from napari_medsam.cli import demo, evaluate, info, models, replay, segment
+    from napari_medsam.cli import demo, evaluate, info, models, predict, replay, segment
 
     parser = argparse.ArgumentParser(prog="napari-medsam", description="Interactive segmentation of medical images.")
     parser.add_argument("--version", action="version", version=f"napari-medsam {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, segment, evaluate, replay, models, info):
+    for command in (demo, segment, predict, evaluate, replay, models, info):
         command.add_parser(commands)
     return parser
