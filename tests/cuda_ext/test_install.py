@@ -18,7 +18,6 @@ NVCC = shutil.which("nvcc")
 COMPILER = shutil.which("c++")
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         not all(map(importlib.util.find_spec, ("scikit_build_core", "nanobind"))) or shutil.which("cmake") is None,
@@ -104,6 +103,7 @@ def install(source, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NVCC is None or COMPILER is None, reason="there is no nvcc here")
 def test_with_nvcc(install):
     said = install()
@@ -113,6 +113,7 @@ def test_with_nvcc(install):
     assert "never yet seen to run" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
 def test_without_nvcc(install, tmp_path):
     said = install(CUDACXX=str(tmp_path / "missing"))
@@ -120,6 +121,7 @@ def test_without_nvcc(install, tmp_path):
     assert "cuda built: False" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None or os.name == "nt", reason="there is no C++ compiler here")
 def test_with_a_broken_nvcc(install, tmp_path):
     broken = tmp_path / "nvcc"

@@ -97,3 +97,15 @@ def test_the_gpu_waits_for_somebody_who_has_seen_it_work():
         assert compiled.CUDA_SWITCH in compiled.why_no_cuda()
     else:
         assert compiled.why_no_cuda().startswith("not built: ")
+
+
+@pytest.mark.skipif(not compiled.cuda_is_built(), reason="no CUDA kernels came with this install")
+def test_the_cuda_kernels_load_without_a_gpu():
+    from napari_medsam.engine.masks import _cuda
+
+    count, problem = _cuda.devices()
+    assert count >= 0
+    assert problem
+    assert _cuda.workspace((1, 1, 64, 64), True) > _cuda.workspace((1, 1, 64, 64), False) > 64 * 64 // 8
+    # 2^33 rows of one voxel: more than 32 bits number.
+    assert _cuda.workspace((1, 2**17, 2**16, 1), False) == 0
