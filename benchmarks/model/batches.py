@@ -19,6 +19,8 @@ from config import Config
 from torch import Tensor
 from torch.nn import functional
 
+from napari_medsam.engine.region import Region
+
 ENOUGH = 13
 """Voxels a slice should hold of the object to be worth a look in 2D."""
 
@@ -93,6 +95,8 @@ def batch_of(pool: Pool, config: Config, done: int, members: Iterable[int]) -> B
 def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
     """One patch, or in 2D some slices of it."""
     image, mask, box = pool.draw(rng)
+    if rng.random() < config.hollow:
+        image, mask, box = min((image, mask, box), pool.draw(rng), key=lambda patch: _fill(patch[1]))
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]
     if config.dims == 2:
         areas = mask.sum(axis=(1, 2))
@@ -108,6 +112,12 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
         picture = functional.interpolate(picture, size=size, mode="area")
         truth = (functional.interpolate(truth, size=size, mode="area") > 0.5).float()
     return Batch(degrade(rng, picture), truth, boxes, rng.spawn(len(truth)))
+
+
+def _fill(mask: np.ndarray) -> float:
+    """Share of an object's own box that it fills."""
+    region = Region.of(mask)
+    return region.count / max(1, region.voxels.size)
 
 
 def _slice_box(rng: np.random.Generator, mask: np.ndarray, box: np.ndarray) -> np.ndarray:

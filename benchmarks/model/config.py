@@ -27,6 +27,7 @@ class Config:
     weight_decay: float = 1e-3
     ema: float = 0.995
     seed: int = 0
+    hollow: float = 0.0  # share of patches that are the emptier of two: objects that fill little of their box are hard
     pool: str = "runs/pool"
     users: UserMix = field(default_factory=UserMix)
 
