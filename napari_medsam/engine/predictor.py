@@ -51,6 +51,11 @@ class Predictor:
         self._prepared: Prepared | None = None
         self._busy = threading.Lock()
 
+    @property
+    def prepared(self) -> Prepared | None:
+        """What predictions share, once it was computed."""
+        return self._prepared
+
     def prepare(self, task: Task) -> None:
         """Compute what all predictions share, if that was not done yet. Raises what `Segmenter.prepare` raises."""
         with self._turn(task):

@@ -27,7 +27,7 @@ from napari_medsam.engine.recorder import Recorder
 from napari_medsam.engine.recovery import check_image, engines_of, find_image, retell
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.saving import save_masks
-from napari_medsam.engine.segmenters.base import Segmenter
+from napari_medsam.engine.segmenters.base import Prepared, Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
@@ -368,6 +368,11 @@ class Session:
             If ``task`` was cancelled, or an object changed in the meantime.
         """
         return propagate_objects(self._ledger, self._predictor, object_ids, route, task or Task(), on_slice)
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """What all predictions share, once `prepare` or a prediction has computed it."""
+        return self._predictor.prepared
 
     def prepare(self, task: Task | None = None) -> None:
         """Compute ahead what all predictions share, so that the first one is quick.

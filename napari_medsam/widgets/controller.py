@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from psygnal import Signal
 
 from napari_medsam.engine.errors import ImageError, MedSamError
 from napari_medsam.engine.journals import new_journal
+from napari_medsam.engine.looking_ahead import Anticipating, LookAhead
 from napari_medsam.engine.objects import Overlap
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.segmenters.base import Segmenter
@@ -21,6 +23,7 @@ from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.jobs import Dispatch, Jobs
+from napari_medsam.widgets.propagation_work import PropagationWork
 from napari_medsam.widgets.strokes import extended_to, united
 
 
@@ -68,6 +71,10 @@ class SegmentController:
         self._overlap = Overlap.KEEP
         self.model = segmenter_names()[0]
         self.auto_run = True
+        self.propagation = PropagationWork(self._engine, dispatch)
+        self.propagation.ended.connect(self._on_propagation_ended)
+        self.propagation.succeeded.connect(self._tell_propagated)
+        self.propagation.failed.connect(self._on_failed)
 
     @property
     def engine(self) -> Jobs:
@@ -124,6 +131,9 @@ class SegmentController:
             self._engine.cancel_all()
             self._image = None
         for work in self._images.pop(image, {}).values():
+            if work.ahead is not None:
+                # Its thread ends with the slice it is at, which may take long: not to be waited for here.
+                threading.Thread(target=work.ahead.close, name="closing", daemon=True).start()
             _close(work)
         self.changed.emit()
 
@@ -132,6 +142,21 @@ class SegmentController:
         if frame != self._frame:
             self._frame = frame
             self.changed.emit()
+
+    def look_at(self, axis: int, level: int) -> None:
+        """Say which slice of the displayed frame is displayed: those around it are made ready in the background."""
+        if self._image is None:
+            return
+        for work in self.works(self._image):
+            if work.ahead is not None and work.frame != self._frame:
+                work.ahead.stop()
+        work, session = self.work, self.work.session
+        prepared = None if session is None else session.prepared
+        if work.ahead is None and isinstance(prepared, Anticipating):
+            # What goes wrong ahead of time is told when it is asked for, if it goes wrong then.
+            work.ahead = LookAhead(prepared)
+        if work.ahead is not None:
+            work.ahead.look_at(axis, level)
 
     def set_overlap(self, overlap: Overlap) -> None:
         """Choose what happens where a new mask meets another object."""
@@ -226,10 +251,27 @@ class SegmentController:
         if not pending:
             self.message.emit("No prompt waits: give one first.")
 
+    def propagate(self, axis: int, all_objects: bool = False) -> None:
+        """Carry the current object of the displayed frame, or all, along an axis; prompts that wait come first."""
+        work, session = self.work, self.work.session
+        if session is None:
+            self.message.emit("Segment the object on one slice first, then propagate it.")
+        elif session.volume.shape[axis] == 1:
+            self.message.emit("There is one slice only along the axis you look along: nothing to propagate to.")
+        else:
+            for item in work.objects:
+                if item.pending and (all_objects or item.id == work.current):
+                    self._predict(work, item.id)
+            self.propagation.start(work, axis, all_objects)
+            self.changed.emit()
+
     def cancel(self) -> None:
-        """Stop what runs; prompts that were not answered wait."""
+        """Stop what runs; prompts that were not answered wait, slices that were propagated stay."""
         self._engine.cancel_all()
-        self.message.emit("Cancelled. Press Run to go on, or Undo to drop the prompt.")
+        if self.propagation.is_running:
+            self.message.emit("Stopped. What was propagated so far stays; Undo takes it back.")
+        else:
+            self.message.emit("Cancelled. Press Run to go on, or Undo to drop the prompt.")
         self.changed.emit()
 
     def next_object(self) -> None:
@@ -271,6 +313,9 @@ class SegmentController:
             if work.waiting:
                 work.waiting.pop()
                 self.changed.emit()
+            return
+        if self.propagation.is_running:
+            self.propagation.take_back()
             return
         if work.has_pending:
             # What runs would answer a prompt that is being taken back.
@@ -329,6 +374,17 @@ class SegmentController:
         if work.box is not None and work.box.is_flat and min(work.session.volume.shape) > 1:
             hint = "For a 3D box, scroll to the object's other end and extend the box."
         self.message.emit(f"{item.name}: {millilitres:.3g} ml. {hint}")
+
+    def _tell_propagated(self, work: FrameWork) -> None:
+        work.box = None
+        self.message.emit("Propagated. Correct any slice and propagate again: slices with prompts stay as they are.")
+        self.changed.emit()
+
+    def _on_propagation_ended(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
+        for image, frames in self._images.items():
+            if frames.get(work.frame) is work:
+                self.edited.emit(image, work.frame, lower, upper)
+        self.changed.emit()
 
     def _replace_box(self, box: Box) -> None:
         work = self.work

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from napari_medsam.engine.history import Command
+from napari_medsam.engine.looking_ahead import LookAhead
 from napari_medsam.engine.objects import SegmentedObject
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.session import Session
@@ -28,6 +29,8 @@ class FrameWork:
         The newest box of the current object, which can still be extended.
     saved : int
         Number of the newest command when the objects were last saved; 0 if never.
+    ahead : LookAhead or None
+        Makes slices ready before they are asked for, where the model can.
     """
 
     frame: int
@@ -36,6 +39,7 @@ class FrameWork:
     current: int | None = None
     box: Box | None = None
     saved: int = 0
+    ahead: LookAhead | None = None
 
     @property
     def objects(self) -> tuple[SegmentedObject, ...]:

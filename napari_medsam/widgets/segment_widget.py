@@ -17,6 +17,7 @@ from napari_medsam.engine.session import Session
 from napari_medsam.widgets._choosers import Choosers, OverlapChooser
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
+from napari_medsam.widgets._propagate_bar import PropagateBar
 from napari_medsam.widgets._recovery_bar import RecoveryBar
 from napari_medsam.widgets._run_bar import RunBar
 from napari_medsam.widgets._save_dialog import ask_where_to_save
@@ -116,6 +117,7 @@ class SegmentWidget(QWidget):
         self.objects = ObjectList()
         self.overlap = OverlapChooser()
         self.run = RunBar()
+        self.propagate = PropagateBar()
         self.progress = ProgressRow()
         self.status = StatusLine()
         inside = QWidget()
@@ -128,6 +130,7 @@ class SegmentWidget(QWidget):
             self.tools,
             self.objects,
             self.overlap,
+            self.propagate,
             self.run,
             self.progress,
             self.status,
@@ -157,6 +160,7 @@ class SegmentWidget(QWidget):
         self.run.undo_requested.connect(controller.undo)
         self.run.redo_requested.connect(controller.redo)
         self.run.save_requested.connect(self._ask_where_to_save)
+        self.propagate.propagate_requested.connect(self.stage.propagate)
         self.progress.cancel_requested.connect(controller.cancel)
         self.recovery_bar.recover_requested.connect(self.recovery.recover)
         self.recovery_bar.discard_requested.connect(self.recovery.discard)
@@ -208,6 +212,7 @@ class SegmentWidget(QWidget):
             redo=session is not None and session.can_redo,
             save=any(item.mask for item in work.objects),
         )
+        self.propagate.set_enabled(any(item.mask for item in work.objects) and not controller.propagation.is_running)
         self.overlap.set_overlap(controller.overlap)
         self.choosers.set_model_enabled(not controller.has_sessions)
         self._show_tools()

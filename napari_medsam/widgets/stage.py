@@ -13,6 +13,7 @@ from napari_medsam.engine.prompts import Box
 from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.canvas_tools import CanvasTools
 from napari_medsam.widgets.controller import SegmentController
+from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.layer_family import load_layer_types
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
@@ -68,6 +69,7 @@ class Stage:
         controller.changed.connect(self._on_changed)
         controller.opened.connect(self._on_opened)
         controller.edited.connect(self._on_edited)
+        controller.propagation.answered.connect(self._on_answered)
         controller.engine.submit(
             "layer types", "Getting ready", lambda _: load_layer_types(), lambda _: None, self.refused.emit
         )
@@ -127,6 +129,18 @@ class Stage:
             return
         self._controller.extend_box(spot.axis, spot.level)
 
+    def propagate(self, all_objects: bool) -> None:
+        """Carry masks along the axis across the displayed slice."""
+        if self.scene is None:
+            return
+        try:
+            spot = self.canvas.spot()
+        except MedSamError as error:
+            self.refused.emit(error)
+            return
+        self._controller.set_frame(spot.frame)
+        self._controller.propagate(spot.axis, all_objects)
+
     def set_tool(self, tool: Tool | None) -> None:
         """Choose what the left mouse button draws."""
         self.canvas.set_tool(tool)
@@ -159,7 +173,13 @@ class Stage:
             self.scene.show_objects(self._controller.works(self.scene))
             self._show_prompts()
 
+    def _look_ahead(self, plane: Slice | None) -> None:
+        if plane is not None:
+            self._controller.look_at(plane.axis, plane.level)
+
     def _on_opened(self, scene: Scene, frame: int) -> None:
+        if scene is self.scene:
+            self._look_ahead(self._plane())
         layer = scene.result.layer
         if layer is None:
             self._paint(scene)
@@ -209,12 +229,19 @@ class Stage:
         scene.show_objects(self._controller.works(scene))
         scene.result.patch(frame, lower, work.session.labels(lower, upper))
 
+    def _on_answered(self, work: FrameWork, lower: Index3, labels: Any) -> None:
+        for scene in self.scenes:
+            if scene.result.layer is not None and any(work is other for other in self._controller.works(scene)):
+                scene.result.patch(work.frame, lower, labels)
+
     def _on_view_changed(self) -> None:
         if self.scene is None:
             return
         if self.scene.grid.ndim == 4:
             self._controller.set_frame(self.canvas.frame())
-        self.scene.redraw_prompts(self._controller.work, self._plane())
+        plane = self._plane()
+        self.scene.redraw_prompts(self._controller.work, plane)
+        self._look_ahead(plane)
 
     def _on_layers_changed(self) -> None:
         self.look_for_images()

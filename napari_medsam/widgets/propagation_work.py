@@ -1,0 +1,133 @@
+"""Masks carried through the displayed frame, each slice shown as soon as it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+
+from napari_medsam.engine.errors import PromptError
+from napari_medsam.engine.objects import Overlap
+from napari_medsam.engine.propagation import PropagatedSlice, Route
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.session import Session
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Index3
+from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.jobs import Dispatch, Jobs
+
+
+class PropagationWork:
+    """Propagation as a job of the engine thread; methods are called, and signals emitted, on the GUI thread.
+
+    Parameters
+    ----------
+    engine : Jobs
+        Where it runs, after what was asked for before.
+    dispatch : callable
+        Brings a call to the GUI thread.
+    """
+
+    answered = Signal(object, tuple, object)
+    """``(work, lower, labels)``: what a slice will show."""
+    ended = Signal(object, tuple, tuple)
+    """``(work, lower, upper)``: it came to its end or was stopped; this box is to be drawn as the session has it."""
+    succeeded = Signal(object)
+    """``(work)``: it came to its end."""
+    failed = Signal(Exception)
+
+    def __init__(self, engine: Jobs, dispatch: Dispatch) -> None:
+        self._engine = engine
+        self._dispatch = dispatch
+        self._running: tuple[FrameWork, int] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether slices are being answered."""
+        return self._running is not None
+
+    def start(self, work: FrameWork, axis: int, all_objects: bool) -> None:
+        """Propagate the current object of a frame that has a session, or all its objects."""
+        session = work.session
+        assert session is not None
+        current = work.current
+
+        def run(task: Task) -> None:
+            # Looked for now: an answer that was awaited when the button was pressed is there.
+            masked = [item.id for item in session.objects if item.mask]
+            chosen = masked if all_objects else [id_ for id_ in masked if id_ == current]
+            if not chosen:
+                raise PromptError("Segment the object on one slice first: there is nothing yet to propagate.")
+            display = _Display(session, axis, chosen)
+            newest = session.history[-1].number
+            self._dispatch(partial(self._begin, work, newest))
+
+            def show(step: PropagatedSlice) -> None:
+                lower, labels = display.slice_with(step)
+                self._dispatch(lambda: self.answered.emit(work, lower, labels))
+
+            try:
+                session.propagate(chosen, Route(axis=axis), task, show)
+            finally:
+                self._dispatch(partial(self._end, work, *display.box))
+
+        key = ("propagate", id(work))
+        self._engine.submit(key, "Propagating", run, lambda _: self.succeeded.emit(work), self.failed.emit)
+
+    def take_back(self) -> None:
+        """Stop what runs and undo what it did so far."""
+        assert self._running is not None
+        (work, newest), session = self._running, self._running[0].session
+        assert session is not None
+        self._engine.cancel_all()
+
+        def undo(_: Task) -> None:
+            # After the propagation, on its thread: by now what it did is a command, if it did anything.
+            if session.history and session.history[-1].number > newest and session.history[-1].kind == "propagate":
+                session.undo()
+
+        self._engine.submit(("take back", id(work)), "Undoing", undo, lambda _: None, self.failed.emit)
+
+    def _begin(self, work: FrameWork, newest: int) -> None:
+        self._running = work, newest
+
+    def _end(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
+        self._running = None
+        self.ended.emit(work, lower, upper)
+
+
+class _Display:
+    """What slices show while their masks are not the session's yet."""
+
+    def __init__(self, session: Session, axis: int, object_ids: list[int]) -> None:
+        self._session = session
+        self._axis = axis
+        self._shown: dict[int, dict[int, Region]] = {}
+        self._touched = [session.mask(id_) for id_ in object_ids]
+
+    @property
+    def box(self) -> tuple[Index3, Index3]:
+        """First voxel of what was drawn over and one past its last."""
+        lower = np.min([region.lower for region in self._touched], axis=0).tolist()
+        upper = np.max([region.upper for region in self._touched], axis=0).tolist()
+        return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
+
+    def slice_with(self, step: PropagatedSlice) -> tuple[Index3, npt.NDArray[np.uint16]]:
+        """First voxel and labels of a slice, with the answers to all objects so far."""
+        # A slice may come twice, with different objects.
+        masks: Mapping[int, Region] = self._shown.setdefault(step.index, {}) | dict(step.masks)
+        self._shown[step.index] = dict(masks)
+        self._touched += [region for region in step.masks.values() if region]
+        low, high = [0, 0, 0], list(self._session.volume.shape)
+        low[self._axis], high[self._axis] = step.index, step.index + 1
+        lower, upper = (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        labels = self._session.labels(lower, upper)
+        gives_way = self._session.overlap is Overlap.KEEP
+        labels[np.isin(labels, list(masks))] = 0
+        for id_, region in sorted(masks.items()):
+            inside = region.inside(lower, upper)
+            labels[inside & (labels == 0) if gives_way else inside] = id_
+        return lower, labels

@@ -1,0 +1,78 @@
+"""Slices around the displayed one are made ready while nobody asks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from desk import Desk
+
+from napari_medsam.engine.prompts import Prompt
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.samples import Sample
+from napari_medsam.engine.segmenters.base import Prediction, SegmenterInfo
+from napari_medsam.engine.session import Session
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Volume
+
+
+@dataclass
+class SlowlyPrepared:
+    """Notes which slices were made ready."""
+
+    volume: Volume
+    ready: list[tuple[int, int]] = field(default_factory=list)
+
+    def encode_ahead(self, axis: int, centre: int, task: Task) -> Iterator[int]:
+        for index in range(centre, centre + 3):
+            task.check()
+            self.ready.append((axis, index))
+            yield index
+
+
+class Foresighted:
+    """A model that marks what it is shown, and whose slices can be made ready."""
+
+    info = SegmenterInfo("foresighted", "Foresighted", "Apache-2.0", "0" * 64, frozenset({"point"}))
+
+    def prepare(self, volume: Volume, task: Task) -> SlowlyPrepared:
+        return SlowlyPrepared(volume)
+
+    def predict(self, prepared: SlowlyPrepared, prompts: Sequence[Prompt], previous: Region, task: Task) -> Prediction:
+        return Prediction(prompts[-1].region(prepared.volume.shape))
+
+
+@pytest.fixture
+def session(phantom: Sample) -> Session:
+    session = Session(phantom.volume, Foresighted())
+    session.prepare()
+    return session
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
+def test_it_follows_the_displayed_slice_and_ends_with_the_image(desk: Desk, session: Session) -> None:
+    desk.show(20, 80, 80)
+    desk.widget.controller.adopt(session)
+    ready = session.prepared.ready  # type: ignore[union-attr]  # prepared by the fixture
+    desk.wait(lambda: (0, 22) in ready)
+    assert ready[0] == (0, 20)
+    desk.show(30, 80, 80)
+    desk.wait(lambda: (0, 32) in ready)
+    desk.viewer.dims.order = (1, 0, 2)
+    desk.wait(lambda: any(axis == 1 for axis, _ in ready))
+    assert "looking ahead" in threads()
+    desk.viewer.layers.remove(desk.image)
+    desk.wait(lambda: "looking ahead" not in threads())
+
+
+def test_a_model_that_cannot_has_no_thread_for_it(desk: Desk) -> None:
+    desk.widget.controller.open()
+    desk.wait_idle()
+    desk.show(10, 80, 80)
+    assert desk.work.session is not None
+    assert "looking ahead" not in threads()
