@@ -28,10 +28,13 @@ ENOUGH = 13
 class Pool:
     """Patches on disk, read where they are needed; what is read often, the system keeps in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self.shards = sorted(path for path in folder.glob("*.npz") if re.fullmatch(r"\d+-\d+\.npz", path.name))
-        if not self.shards:
-            raise SystemExit(f"{folder} holds no patches; make some with pool.py")
+    def __init__(self, *folders: Path) -> None:
+        self.shards = []
+        for folder in folders:
+            found = sorted(path for path in folder.glob("*.npz") if re.fullmatch(r"\d+-\d+\.npz", path.name))
+            if not found:
+                raise SystemExit(f"{folder} holds no patches; make some with pool.py")
+            self.shards += found
         self.ends = np.cumsum([len(_mapped(path)["images"]) for path in self.shards])
         self.is_flat = _mapped(self.shards[0])["images"].shape[1] == 1
 
@@ -96,7 +99,7 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
     """One patch, or in 2D some slices of it."""
     image, mask, box = pool.draw(rng)
     if rng.random() < config.hollow:
-        image, mask, box = min((image, mask, box), pool.draw(rng), key=lambda patch: _fill(patch[1]))
+        image, mask, box = min((image, mask, box), pool.draw(rng), key=lambda patch: fill_of(patch[1]))
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]
     if config.dims == 2:
         areas = mask.sum(axis=(1, 2))
@@ -114,8 +117,8 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
     return Batch(degrade(rng, picture), truth, boxes, rng.spawn(len(truth)))
 
 
-def _fill(mask: np.ndarray) -> float:
-    """Share of an object's own box that it fills."""
+def fill_of(mask: np.ndarray) -> float:
+    """Share of its own box that an object fills."""
     region = Region.of(mask)
     return region.count / max(1, region.voxels.size)
 

@@ -28,7 +28,7 @@ class Config:
     ema: float = 0.995
     seed: int = 0
     hollow: float = 0.0  # share of patches that are the emptier of two: objects that fill little of their box are hard
-    pool: str = "runs/pool"
+    pool: tuple[str, ...] = ("runs/pool",)  # patches are drawn from all alike
     users: UserMix = field(default_factory=UserMix)
 
     @classmethod
@@ -39,6 +39,8 @@ class Config:
             raise SystemExit(f"{path}: no such setting: {', '.join(sorted(unknown))}")
         if "users" in values:
             values["users"] = UserMix(**values["users"])
+        if isinstance(values.get("pool"), str):
+            values["pool"] = (values["pool"],)
         return cls(**values)
 
     def rate_at(self, done: int) -> float:

@@ -116,7 +116,14 @@ def image_target(rng: np.random.Generator, case: Case, cells: int) -> tuple[Arra
         return None
     smooth = ndimage.gaussian_filter(image / spread, rng.uniform(0.7, 2.0))
     centre = tuple(rng.integers(cells // 4, 3 * cells // 4, image.ndim))
-    if rng.random() < 0.5:
+    style = rng.random()
+    if style < 0.25:  # what is brighter or darker than something: bone, vessels, air, fat
+        above = smooth * rng.choice([-1, 1])
+        bright = above > np.quantile(above, rng.uniform(0.5, 0.97))
+        pieces, count = ndimage.label(bright)
+        sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+        mask = pieces == 1 + rng.choice(count, p=sizes / sizes.sum()) if count else None
+    elif style < 0.6:
         band = np.abs(smooth - smooth[centre]) < rng.uniform(0.15, 0.8)
         pieces, _ = ndimage.label(ndimage.binary_opening(band) if rng.random() < 0.5 else band)
         mask = ndimage.binary_fill_holes(pieces == pieces[centre]) if pieces[centre] else None

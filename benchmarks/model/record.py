@@ -6,6 +6,7 @@ The record of the training it started from lies inside it under ``start``, so on
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,6 @@ def read_record(folder: Path) -> Record:
 
 def open_record(folder: Path, config: Config, start: Path | None, machine: str) -> Record:
     """The record of a training that begins, or goes on, in ``folder``."""
-    pool = Path(config.pool)
-    about = pool / "pool.json"
-    data = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
     old = read_record(folder) if (folder / "run.json").exists() else {"hours": {machine: _logged_hours(folder)}}
     origin = old.get("start")
     if start:
@@ -57,7 +55,7 @@ def open_record(folder: Path, config: Config, start: Path | None, machine: str) 
         "config": asdict(config),
         "seed": config.seed,
         "start": origin,
-        "data": {"pool": pool.name, **data},
+        "data": _pools(config.pool),
         "steps": old.get("steps", 0),
         "hours": {machine: 0.0, **old["hours"]},
     }
@@ -80,6 +78,24 @@ def machine_name(device: torch.device, processes: int) -> str:
         name = found[0] if found else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{name}, {cores} cores"
+
+
+def _pools(folders: Sequence[str]) -> dict[str, Any]:
+    """What ``pool.json`` says of one pool; of several each by itself, and their sources together."""
+    each = []
+    for folder in map(Path, folders):
+        about = folder / "pool.json"
+        each.append({"pool": folder.name, **(json.loads(about.read_text(encoding="utf-8")) if about.exists() else {})})
+    if len(each) == 1:
+        return each[0]
+    sources = {(s["source"], s["licence"]): s for pool in each for s in pool.pop("sources", [])}
+    return {
+        "pool": " and ".join(pool["pool"] for pool in each),
+        "patches": sum(pool.get("patches", 0) for pool in each),
+        "cells": max(pool.get("cells", 0) for pool in each),
+        "pools": each,
+        "sources": list(sources.values()),
+    }
 
 
 def _logged_hours(folder: Path) -> float:

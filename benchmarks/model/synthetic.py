@@ -8,6 +8,7 @@ come from random fields and deformed shapes, each label gets a random intensity 
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 from torch.nn import functional
 
 Array = np.ndarray
@@ -63,6 +64,23 @@ def picture(rng: np.random.Generator, labels: Array) -> Array:
     )
 
 
+def _path(rng: np.random.Generator, grid: Array) -> Array:
+    """A cord of one thickness along a smooth path: a rib, a vessel, a loop of bowel."""
+    steps = rng.standard_normal((rng.integers(3, 7), 3)).cumsum(axis=0)
+    knots = steps - steps.mean(axis=0)
+    knots *= rng.uniform(0.4, 1.0) / max(1e-6, np.abs(knots).max())
+    along = CubicSpline(np.arange(len(knots)), knots)(np.linspace(0, len(knots) - 1, 200)) + rng.uniform(-0.4, 0.4, 3)
+    sides = np.array(grid.shape[1:])
+    spots = np.round((along + 1) / 2 * (sides - 1)).astype(int)
+    if sides[0] == 1:
+        spots[:, 0] = 0
+    spots = spots[np.all((spots >= 0) & (spots < sides), axis=1)]
+    away = np.ones(grid.shape[1:], dtype=bool)
+    away[tuple(spots.T)] = False
+    distance: Array = ndimage.distance_transform_edt(away) * (2 / sides.max())
+    return (rng.uniform(0.04, 0.16) - distance).astype(np.float32)
+
+
 def _rotation(rng: np.random.Generator) -> Array:
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     return (q * np.sign(np.diag(r))).astype(np.float32)
@@ -76,7 +94,10 @@ def _shape(rng: np.random.Generator, grid: Array) -> Array:
         u[0] = u[0] + rng.uniform(-2, 2) * u[1] ** 2
     if rng.random() < 0.3:  # wavy: bowel, gyri
         u[0] = u[0] + rng.uniform(0.05, 0.25) * np.sin(rng.uniform(3, 9) * u[1] + rng.uniform(0, 6))
-    kind = rng.choice(["ellipsoid", "tube", "sheet", "box", "tree"], p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    kinds = ["ellipsoid", "tube", "sheet", "box", "tree", "shell", "path"]
+    kind = rng.choice(kinds, p=[0.35, 0.15, 0.1, 0.05, 0.1, 0.1, 0.15])
+    if kind == "path":
+        return _path(rng, grid)
     if kind == "ellipsoid":
         radii = np.exp(rng.uniform(np.log(0.1), np.log(0.8), 3)).astype(np.float32)
         return 1 - np.sqrt(((u / radii[:, None, None, None]) ** 2).sum(axis=0))
@@ -86,6 +107,10 @@ def _shape(rng: np.random.Generator, grid: Array) -> Array:
         return np.minimum(radius - np.hypot(u[0] + wobble, u[1]), rng.uniform(0.3, 1.2) - np.abs(u[2]))
     if kind == "sheet":
         return np.minimum(rng.uniform(0.04, 0.15) - np.abs(u[0]), rng.uniform(0.3, 1.0) - np.hypot(u[1], u[2]))
+    if kind == "shell":  # part of a wall: cortex, myocardium, lung around the liver
+        radii = np.exp(rng.uniform(np.log(0.3), np.log(1.0), 3)).astype(np.float32)
+        wall = rng.uniform(0.05, 0.25) - np.abs(1 - np.sqrt(((u / radii[:, None, None, None]) ** 2).sum(axis=0)))
+        return np.minimum(wall, u[0] - rng.uniform(-1.0, 0.5) * radii[0])
     if kind == "box":
         half = rng.uniform(0.1, 0.6, 3).astype(np.float32)
         return (half[:, None, None, None] - np.abs(u)).min(axis=0)

@@ -152,9 +152,9 @@ def train(config: Config, team: Team, device: torch.device, out: Path, start: Pa
     if first >= config.steps:
         save_record(out, {**record, "steps": first})
         return
-    pool = Pool(Path(config.pool))
+    pool = Pool(*map(Path, config.pool))
     if pool.is_flat and config.dims == 3:
-        raise SystemExit(f"{config.pool} holds slices; a 3D training needs patches.")
+        raise SystemExit(f"{', '.join(config.pool)}: a pool of slices; a 3D training needs patches.")
     hours = record["hours"][machine]
     saved = started = time.monotonic()
     for done in range(first, config.steps):

@@ -5,8 +5,10 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pool
 import pytest
+from batches import Pool, fill_of
 from index import image_paths, read_index
 from processes import start
 
@@ -59,6 +61,17 @@ def test_a_pool_says_what_it_was_made_from_without_being_made_again(train_data: 
     assert about["patches"] == 64
     assert {"theibsi/data_sets", "tmkand/usgra-seg"} <= {source["source"] for source in about["sources"]}
     assert all(source["licence"] for source in about["sources"])
+
+
+def test_a_hollow_pool_holds_hollow_objects_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SHARD", 8)
+    options = ["--out", str(tmp_path), "--count", "24", "--cells", "32", "--seed", "1", "--fill-below", "0.2"]
+    pool.main(options)
+    hollow = Pool(tmp_path)
+    # Cutting and resampling change a share a little, and a patch may hold a part of its object.
+    fills = [fill_of(hollow.draw(np.random.default_rng(k))[1]) for k in range(24)]
+    assert np.median(fills) < 0.2
+    assert json.loads((tmp_path / "pool.json").read_text())["fill_below"] == 0.2
 
 
 def test_nothing_is_learnt_from_what_is_evaluated(shared_data: Path, train_data: Path) -> None:

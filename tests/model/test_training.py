@@ -119,6 +119,16 @@ def test_the_work_is_in_the_record_whatever_happened(room: Path) -> None:
     assert 0 < hours < 1
 
 
+def test_several_pools_are_drawn_from_and_recorded(room: Path) -> None:
+    pool.main(["--out", str(room / "more"), "--count", "64", "--cells", "16", "--seed", "1"])
+    settings = config(room, "several", dims=3, steps=1, pool=[str(room / "pool"), str(room / "more")])
+    train.main([str(settings), "--out", str(room / "several"), "--device", "cpu"])
+    data = json.loads((room / "several" / "run.json").read_text())["data"]
+    assert data["pool"] == "pool and more"
+    assert data["patches"] == 16 + 64
+    assert [part["pool_seed"] for part in data["pools"]] == [0, 1]
+
+
 def test_a_training_of_older_scripts_gets_its_record_from_its_log(room: Path) -> None:
     settings = config(room, "older", dims=2, steps=2)
     out = room / "older"
