@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_medsam.engine.segmenters.sam2.image_encoder import patch_positions, pyramid
+from napari_medsam.engine.segmenters.sam2.memory_attention import rotations
+
 Sam2Model = Any
 """``transformers.Sam2VideoModel``; not named as a type because its import takes seconds and it has no useful types."""
 
@@ -49,7 +52,7 @@ class SliceFeatures:
         return SliceFeatures(*(getattr(self, field.name).to(*args, **kwargs) for field in fields(self)))
 
 
-def encode_slice(model: Sam2Model, pixels: Tensor) -> SliceFeatures:
+def encode_slice(model: Sam2Model, pixels: Tensor, positions: Positions | None = None) -> SliceFeatures:
     """Run the image encoder.
 
     Parameters
@@ -58,8 +61,12 @@ def encode_slice(model: Sam2Model, pixels: Tensor) -> SliceFeatures:
         The model.
     pixels : Tensor
         ``(1, 3, s, s)`` normalised as ImageNet, on the model's device.
+    positions : Positions, optional
+        Of the model, where they were made before; without them gradients reach the learned ones.
     """
-    fine, middle, coarse = model.vision_encoder(pixels).fpn_hidden_states
+    encoder = model.vision_encoder
+    patches = patch_positions(encoder, model.image_size) if positions is None else positions.patches
+    fine, middle, coarse = pyramid(encoder, pixels, patches)
     # The decoder's projections of the two fine levels do not depend on prompts: done here, they are done once a slice.
     return SliceFeatures(model.mask_decoder.conv_s0(fine), model.mask_decoder.conv_s1(middle), coarse)
 
@@ -72,21 +79,27 @@ def feature_shapes(image_size: int) -> tuple[tuple[int, int, int], ...]:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """Position encodings that depend on the image size only.
+    """Position encodings, which are the same for every slice.
 
     Parameters
     ----------
     decoder : Tensor
         ``(1, 256, g, g)`` for the mask decoder; ``g`` is the side of the coarse features.
     slice : Tensor
-        ``(g * g, 1, 256)`` for the slice in memory attention.
+        ``(1, g * g, 256)`` for the slice in memory attention.
     memory : Tensor
-        ``(g * g, 1, 64)`` for a memory in memory attention.
+        ``(1, g * g, 64)`` for a memory in memory attention.
+    turns : Tensor
+        Rotary encoding for both there; see `rotations`.
+    patches : Tensor
+        Learned positions for the encoder; see `patch_positions`.
     """
 
     decoder: Tensor
     slice: Tensor
     memory: Tensor
+    turns: Tensor
+    patches: Tensor
 
     @classmethod
     def of(cls, model: Sam2Model) -> Positions:
@@ -102,9 +115,11 @@ class Positions:
                 torch.Size((1, model.mem_dim, side, side)), device, torch.float32
             )
             decoder = model.get_image_wide_positional_embeddings()
-        return cls(decoder, tokens(encoder), tokens(memory))
+            turns = rotations(model.hidden_dim, side, device)
+            patches = patch_positions(model.vision_encoder, model.image_size)
+        return cls(decoder, tokens(encoder), tokens(memory), turns, patches)
 
 
 def tokens(grid: Tensor) -> Tensor:
-    """``(n, channels, height, width)`` as ``(height * width, n, channels)``, the order memory attention reads."""
-    return grid.flatten(2).permute(2, 0, 1)
+    """``(n, channels, height, width)`` as ``(n, height * width, channels)``, the order memory attention reads."""
+    return grid.flatten(2).transpose(1, 2).contiguous()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from napari_medsam.engine.segmenters.sam2.decoding import Answer
 from napari_medsam.engine.segmenters.sam2.encoding import Positions, Sam2Model, SliceFeatures, tokens
+from napari_medsam.engine.segmenters.sam2.memory_attention import attend
 
 POINTERS = 16
 """Slices whose object pointers are remembered, as SAM 2 was trained."""
@@ -18,7 +19,7 @@ POINTERS = 16
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """One object on one slice: the answer there and its memory ``(g * g, 1, 64)`` bfloat16."""
+    """One object on one slice: the answer there and its memory ``(1, g * g, 64)`` bfloat16."""
 
     answer: Answer
     tokens: Tensor
@@ -40,7 +41,7 @@ def remember(model: Sam2Model, features: SliceFeatures, answer: Answer, *, is_ke
         encoded = encoded + absent[..., None, None] * model.occlusion_spatial_embedding_parameter[..., None, None]
     # bfloat16 as the model was trained with, at half the memory.
     encoded = tokens(encoded.to(torch.bfloat16))
-    return [Memory(answer[i], encoded[:, i : i + 1]) for i in range(n)]
+    return [Memory(answer[i], encoded[i : i + 1]) for i in range(n)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +109,17 @@ def condition(
     Tensor
         ``(n, 256, g, g)``.
     """
-    n = len(recalls)
     parts = [_tokens_of(model, positions, recall, slices) for recall in recalls]
-    coarse = tokens(features.coarse)
-    seen: Tensor = model.memory_attention(
-        coarse.expand(-1, n, -1),
-        torch.cat([memory for memory, _ in parts], dim=1),
-        positions.slice.expand(-1, n, -1),
-        torch.cat([place for _, place in parts], dim=1),
-        len(recalls[0].pointers) * (model.hidden_dim // model.mem_dim),
+    pointers = len(recalls[0].pointers) * (model.hidden_dim // model.mem_dim)
+    seen = attend(
+        model.memory_attention,
+        (tokens(features.coarse) + 0.1 * positions.slice).expand(len(recalls), -1, -1),
+        torch.cat([memory for memory, _ in parts]),
+        torch.cat([place for _, place in parts]),
+        pointers,
+        positions.turns,
     )
-    return seen.reshape(n, len(coarse), -1).transpose(1, 2).reshape(n, *features.coarse.shape[1:])
+    return seen.transpose(1, 2).reshape(len(recalls), *features.coarse.shape[1:])
 
 
 def without_memory(model: Sam2Model, features: SliceFeatures) -> Tensor:
@@ -135,17 +136,17 @@ def _tokens_of(model: Sam2Model, positions: Positions, recall: Recall, slices: i
         positions.memory + model.memory_temporal_positional_encoding[distance - 1] for distance, _ in recall.memories
     ]
     if recall.pointers:
-        memories.append(torch.cat([pointer for _, pointer in recall.pointers]).reshape(-1, 1, model.mem_dim))
+        memories.append(torch.cat([pointer for _, pointer in recall.pointers]).reshape(1, -1, model.mem_dim))
         places.append(_pointer_places(model, [distance for distance, _ in recall.pointers], slices))
-    return torch.cat(memories), torch.cat(places)
+    return torch.cat(memories, dim=1), torch.cat(places, dim=1)
 
 
 def _pointer_places(model: Sam2Model, distances: Sequence[int], slices: int) -> Tensor:
-    """Temporal encodings of pointers, ``(len(distances) * 4, 1, 64)``: each pointer is read as four tokens."""
+    """Temporal encodings of pointers, ``(1, len(distances) * 4, 64)``: each pointer is read as four tokens."""
     split = model.hidden_dim // model.mem_dim
     device = model.no_object_pointer.device
     if not model.config.enable_temporal_pos_encoding_for_object_pointers:  # SAM 2.0
-        return torch.zeros(len(distances) * split, 1, model.mem_dim, device=device)
+        return torch.zeros(1, len(distances) * split, model.mem_dim, device=device)
     scale = max(min(slices, POINTERS) - 1, 1)
     relative = torch.tensor(distances, dtype=torch.float32, device=device) / scale
     # Sinusoidal encoding of "Attention is all you need", arXiv 1706.03762.
@@ -154,4 +155,4 @@ def _pointer_places(model: Sam2Model, distances: Sequence[int], slices: int) -> 
     angles = relative[:, None] / 10000 ** (2 * (steps // 2) / half)
     encoded = torch.cat([angles.sin(), angles.cos()], dim=-1)
     places: Tensor = model.temporal_positional_encoding_projection_layer(encoded)
-    return places.repeat_interleave(split, dim=0)[:, None]
+    return places.repeat_interleave(split, dim=0)[None]
