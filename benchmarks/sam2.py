@@ -4,16 +4,18 @@ What is timed of both is what a user waits for: encoding a slice, a click on it,
 and of three, and propagating again after a correction. Beside each time stands its floor: the floating-point
 operations that the outputs need (counted) over the rate of a large matrix product (measured in the same run). Rows with
 the published predictor need PyPI's ``sam2`` (see ``tests/engine/segmenters/sam2/reference.py``) and are left out
-without it. ``--memory`` also measures the resident memory of encoding and propagating a 512 x 512 x 300 volume with its
-embeddings on disk.
+without it. The case ``memory`` is the resident memory of encoding and propagating a volume of 512 x 512 x 300 with its
+embeddings on disk, and takes long. Rows are put into the JSON file beside those of cases that were run before.
 
-    python benchmarks/sam2.py [--size tiny] [--device cpu] [--threads 2] [--memory] [--quick] [--json FILE]
+    python benchmarks/sam2.py [--case CASE ...] [--image-size 512 ...] [--size tiny] [--device cpu] [--threads 2]
+        [--quick] [--json FILE]
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import statistics
 import sys
@@ -57,11 +59,10 @@ CORRECTION = (torch.tensor([[0.6, 0.35]]), torch.tensor([1]))
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: at which image sizes, over how many slices, timing each how often."""
+    """Of which model, where, over how many slices, timing each how often."""
 
     size: Any
     device: torch.device
-    image_sizes: tuple[int, ...]
     slices: int
     repeats: int
 
@@ -77,29 +78,31 @@ class Bench:
         if HAS_REFERENCE:
             self.predictor = reference_predictor(self.model, plan.size).to(plan.device)
         self.model.to(plan.device)
-        self.half = precision(self.model)
+        self.positions = Positions.of(self.model)
 
-    def add(
-        self, case: str, metric: str, ours: Callable[[], Any], theirs: Callable[[], Any] | None, *, outputs: str = ""
-    ) -> None:
+    def add(self, case: str, metric: str, ours: Callable[[], Any], theirs: Callable[[], Any] | None) -> None:
         """Time both, alternating; and what ours did, over the rate of a matrix product."""
-        title = f"{self.plan.size} {self.image_size}, {case}"
+        title = self.title(case)
         both = [self._timed(ours, theirs if self.predictor is not None else None) for _ in range(self.plan.repeats)]
         mine = statistics.median(pair[0] for pair in both)
         their = statistics.median(pair[1] for pair in both) if both[0][1] is not None else None
-        self.rows.add(title, metric + outputs, "s", mine, PEER if their is not None else None, their)
+        self.rows.add(title, metric, "s", mine, PEER if their is not None else None, their)
         if their is not None:
             self.rows.add(title, f"{metric}: speed-up", "x", their / mine)
         with FlopCounterMode(display=False) as counter:
             ours()
         self.rows.add(title, f"{metric}: floor", "s", counter.get_total_flops() / self.rate)
 
+    def title(self, case: str) -> str:
+        """Names a case of this model at this size."""
+        return f"{self.plan.size} {self.image_size}, {case}"
+
     def _timed(
         self, ours: Callable[[], Callable[[], Any] | Any], theirs: Callable[[], Any] | None
     ) -> tuple[float, float | None]:
-        return self._seconds(ours), None if theirs is None else self._seconds(theirs)
+        return self.seconds(ours), None if theirs is None else self.seconds(theirs)
 
-    def _seconds(self, work: Callable[[], Any]) -> float:
+    def seconds(self, work: Callable[[], Any]) -> float:
         self._wait()
         begun = time.perf_counter()
         work()
@@ -116,7 +119,7 @@ class Bench:
         """The embeddings of every slice, computed before or not."""
 
         def encode(index: int) -> Any:
-            return encode_slice(self.model, self.volume[index : index + 1].to(self.plan.device))
+            return encode_slice(self.model, self.volume[index : index + 1].to(self.plan.device), self.positions)
 
         kept = FeatureStore(encode, self.plan.slices)
         if is_full:
@@ -125,7 +128,7 @@ class Bench:
         return kept
 
     def tracker(self, store: FeatureStore, objects: int, reach: int | None = None) -> Tracker:
-        tracker = Tracker(self.model, store, self.plan.slices, reach)
+        tracker = Tracker(self.model, store, self.plan.slices, reach, self.positions)
         for id_, places in enumerate((CLICK[0], *OTHERS)[:objects]):
             tracker.click(id_, 0, places * self.image_size, CLICK[1])
         return tracker
@@ -141,9 +144,8 @@ class Bench:
             )
         return state
 
-    def run_theirs(self, state: dict[str, Any]) -> None:
-        for _ in self.predictor.propagate_in_video(state, 0):
-            pass
+    def run_theirs(self, state: dict[str, Any]) -> dict[int, torch.Tensor]:
+        return {index: logits for index, _, logits in self.predictor.propagate_in_video(state, 0)}
 
     def correct_theirs(self, state: dict[str, Any]) -> None:
         places = CORRECTION[0] * self.image_size
@@ -154,10 +156,8 @@ class Bench:
 
 def one_slice(bench: Bench) -> None:
     """Encoding, a click on a slice that is ready, and one on a slice that is not, beside the bare parts."""
-    store = bench.store(is_full=False)
-    pixels = bench.volume[:1].to(bench.plan.device)
-    positions = Positions.of(bench.model)
-    features = encode_slice(bench.model, pixels)
+    pixels, positions = bench.volume[:1].to(bench.plan.device), bench.positions
+    features = encode_slice(bench.model, pixels, positions)
     seen = without_memory(bench.model, features)
     places = (CLICK[0] * bench.image_size)[None].to(bench.plan.device)
     clicks = Clicks(places, CLICK[1][None].to(bench.plan.device, torch.int32))
@@ -165,12 +165,10 @@ def one_slice(bench: Bench) -> None:
     def bare() -> None:
         decode(bench.model, positions, features, seen, clicks)
 
-    bench.add(
-        "one slice",
-        "encoding",
-        lambda: encode_slice(bench.model, pixels),
-        lambda: bench.predictor.forward_image(pixels),
-    )
+    def encode() -> None:
+        encode_slice(bench.model, pixels, positions)
+
+    bench.add("one slice", "encoding", encode, lambda: bench.predictor.forward_image(pixels))
     data = bench.volume[:, 0].numpy()
     weights = Sam2Weights(bench.model, "2.1", bench.plan.size, bench.image_size, "0" * 64)
     segmenter = Sam2Segmenter(weights, "sam2:bench", "Bench", "Apache-2.0", device=str(bench.plan.device))
@@ -181,36 +179,39 @@ def one_slice(bench: Bench) -> None:
 
     def ask(index: int) -> float:
         there = replace(click, position=(float(index), *click.position[1:]))
-        return bench._seconds(lambda: segmenter.predict(prepared, [there], Region.empty(), Task()))
+        return bench.seconds(lambda: segmenter.predict(prepared, [there], Region.empty(), Task()))
 
     ask(0)
-    bare_seconds = statistics.median(bench._seconds(bare) for _ in range(5))
-    encoder = statistics.median(bench._seconds(lambda: encode_slice(bench.model, pixels)) for _ in range(3))
-    unprepared = statistics.median(ask(index) for index in range(1, 4))
-    ready = statistics.median(ask(0) for _ in range(5))
-    title = f"{bench.plan.size} {bench.image_size}, one slice"
+    # Each beside what it is compared with, so that a slow moment of the machine hits both.
+    ready, bare_seconds = _medians([(ask(0), bench.seconds(bare)) for _ in range(15)])
+    unprepared, encoder = _medians([(ask(index), bench.seconds(encode)) for index in range(1, bench.plan.slices)])
+    title = bench.title("one slice")
     bench.rows.add(title, "click, slice ready", "s", ready, "bare decoder", bare_seconds)
     bench.rows.add(title, "click, slice not ready", "s", unprepared, "encoder and decoder", encoder + bare_seconds)
-    del store
 
 
 def first_propagation(bench: Bench, objects: int) -> None:
     """Nothing encoded before, all outputs the same; then with what may be left out."""
+    case = _counted(objects)
+    answers: dict[int, dict[int, Any]] = {}
+    masks: dict[int, torch.Tensor] = {}
 
     def ours(reach: int | None = None) -> None:
-        for _ in bench.tracker(bench.store(is_full=False), objects, reach).propagate(range(bench.plan.slices)):
-            pass
+        tracker = bench.tracker(bench.store(is_full=False), objects, reach)
+        answers.update(tracker.propagate(range(bench.plan.slices)))
 
     def theirs() -> None:
-        bench.run_theirs(bench.state(objects))
+        masks.update(bench.run_theirs(bench.state(objects)))
 
-    case = f"{objects} object{'s' * (objects > 1)}"
     bench.add(case, "first propagation", ours, theirs)
+    if masks:
+        differing = statistics.mean(_differing(answers[index], masks[index]) for index in masks)
+        bench.rows.add(bench.title(case), "first propagation: pixels that differ", "", differing)
     if objects == 1:
         bench.add(case, "first propagation, quick", partial(ours, QUICK_REACH), theirs)
 
 
-def second_propagation(bench: Bench, objects: int) -> None:
+def propagation_again(bench: Bench, objects: int) -> None:
     """A correction on the middle slice, and everything again."""
     tracker = bench.tracker(bench.store(is_full=True), objects)
     for _ in tracker.propagate(range(bench.plan.slices)):
@@ -227,8 +228,7 @@ def second_propagation(bench: Bench, objects: int) -> None:
         for _ in tracker.propagate(range(bench.plan.slices)):
             pass
 
-    case = f"{objects} object{'s' * (objects > 1)}"
-    bench.add(case, "propagation again", ours, lambda: bench.run_theirs(state))
+    bench.add(_counted(objects), "propagation again", ours, lambda: bench.run_theirs(state))
 
 
 def second_object(bench: Bench) -> None:
@@ -237,15 +237,14 @@ def second_object(bench: Bench) -> None:
     encoded = store.encoded
     for _ in bench.tracker(store, 2).propagate(range(bench.plan.slices)):
         pass
-    title = f"{bench.plan.size} {bench.image_size}, 2 objects"
-    bench.rows.add(title, "slices encoded for the second", "", store.encoded - encoded)
+    bench.rows.add(bench.title("2 objects"), "slices encoded for the second", "", store.encoded - encoded)
 
 
-def memory(plan: Plan, slices: int, rows: Rows) -> None:
+def memory(plan: Plan, rows: Rows) -> None:
     """Peak resident memory of a volume of 512 x 512, at 512, encoded and propagated with its embeddings on disk."""
     import psutil
 
-    process, peak = psutil.Process(), 0
+    process, peak, slices = psutil.Process(), 0, plan.slices
     random = np.random.default_rng(0)
     volume = Volume(random.integers(-1000, 1000, (slices, 512, 512), dtype=np.int16), modality="CT")
     weights = Sam2Weights(lively_sam2(plan.size, 512), "2.1", plan.size, 512, "0" * 64)
@@ -278,13 +277,49 @@ def gemm_rate(device: torch.device, size: int = 2048, repeats: int = 8) -> float
     return 2 * size**3 / best
 
 
+def _counted(objects: int) -> str:
+    return f"{objects} object{'s' * (objects > 1)}"
+
+
+def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
+
+
+def _differing(answers: dict[int, Any], logits: torch.Tensor) -> float:
+    """Part of the pixels on which the masks of all objects are not the same."""
+    ours = torch.cat([answers[id_].logits for id_ in sorted(answers)])
+    size = logits.shape[-2:]
+    enlarged = torch.nn.functional.interpolate(ours, size=size, mode="bilinear", align_corners=False)
+    return float(((enlarged > 0) != (logits > 0)).float().mean())
+
+
+CASES: dict[str, Callable[[Bench], None]] = {
+    "slice": one_slice,
+    "second": second_object,
+    "first-1": partial(first_propagation, objects=1),
+    "first-3": partial(first_propagation, objects=3),
+    "again-1": partial(propagation_again, objects=1),
+    "again-3": partial(propagation_again, objects=3),
+}
+
+
+def with_earlier(rows: list[dict[str, Any]], path: Path | None) -> list[dict[str, Any]]:
+    """Rows of a file, with these in their places or after them."""
+    if path is None or not path.is_file():
+        return rows
+    new = {(row["case"], row["metric"]): row for row in rows}
+    kept = [new.pop((row["case"], row["metric"]), row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    return kept + list(new.values())
+
+
 def main() -> None:
     """Run it."""
     parser = arguments(__doc__)
+    parser.add_argument("--case", nargs="+", choices=[*CASES, "memory"], help="what to run (default: all but memory)")
+    parser.add_argument("--image-size", nargs="+", type=int, help="sizes of the model's input (default: 512 1024)")
     parser.add_argument("--size", default="tiny", choices=["tiny", "small", "base_plus", "large"])
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, default=2, help="CPU cores to use (default: 2)")
-    parser.add_argument("--memory", action="store_true", help="also the memory of a volume of 300 slices")
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity") and args.device == "cpu":
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
@@ -293,23 +328,23 @@ def main() -> None:
     print(hardware() if device.type == "cpu" else torch.cuda.get_device_name(device))
     if not HAS_REFERENCE:
         print("PyPI's sam2 is not installed: nothing to compare with.")
-    plan = Plan(args.size, device, (256,) if args.quick else (512, 1024), *((4, 1) if args.quick else (12, 3)))
+    cases = args.case or ([*CASES, "memory"] if args.quick else [*CASES])
 
     rows = Rows()
     rate = gemm_rate(device)
     rows.add("machine", "matrix product", "GFLOP/s", rate / 1e9)
-    for image_size in plan.image_sizes:
-        bench = Bench(plan, image_size, rate, rows)
-        with precision(bench.model), quiet():
-            one_slice(bench)
-            second_object(bench)
-            for objects in (1, 3) if image_size != 1024 else (1,):
-                first_propagation(bench, objects)
-                second_propagation(bench, objects)
+    for image_size in args.image_size or ([256] if args.quick else [512, 1024]):
+        slices, repeats = (4, 1) if args.quick else (12, 3) if image_size < 1024 else (8, 2)
+        with quiet(), torch.inference_mode():
+            bench = Bench(Plan(args.size, device, slices, repeats), image_size, rate, rows)
+        for case in [case for case in cases if case != "memory"]:
+            with precision(bench.model), quiet():
+                CASES[case](bench)
     if device.type == "cuda":
         rows.add(str(args.size), "peak GPU memory", "GB", torch.cuda.max_memory_allocated(device) / 1e9)
-    if args.memory or args.quick:
-        memory(plan, 4 if args.quick else 300, rows)
+    if "memory" in cases:
+        memory(Plan(args.size, device, 4 if args.quick else 300, 1), rows)
+    rows.rows = with_earlier(rows.rows, args.json)
     rows.save(args.json)
 
 
