@@ -186,7 +186,16 @@ class Scanner {
       } else {
         merge<false>(row, other);
       }
+      if (scan_.open_faces) update_closed(row);
     }
+  }
+
+  // A run that was joined to the outside has no more to learn either, like those between islands.
+  void update_closed(int64_t row) {
+    const uint32_t* parent = chunk_.component.data();
+    const bool closed = std::any_of(parent + chunk_.runs_begin(row), parent + chunk_.component.size(),
+                                    [](uint32_t root) { return root != 0; });
+    closed_[static_cast<size_t>(row - chunk_.first_row)] = closed;
   }
 
   bool is_closed(int64_t row) const { return closed_[static_cast<size_t>(row - chunk_.first_row)]; }
@@ -234,7 +243,7 @@ class Scanner {
   Buffer<uint64_t> bits_, starts_;
   Buffer<uint32_t> before_;
   std::vector<uint8_t> is_crowded_;
-  std::vector<uint8_t> closed_;  // by row: has a run that does not reach an open face along it
+  std::vector<uint8_t> closed_;  // by row: has a run not known to belong to what is beyond the open faces
 };
 
 }  // namespace

