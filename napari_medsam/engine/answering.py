@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+import numpy as np
+
 from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
+from napari_medsam.engine.journal import now
+from napari_medsam.engine.label_map import LARGEST_ID
 from napari_medsam.engine.ledger import Ledger
-from napari_medsam.engine.objects import Propagation, SegmentedObject, Step
+from napari_medsam.engine.objects import Propagation, SegmentedObject, Step, colour_for
 from napari_medsam.engine.overlap import settle, settle_all
 from napari_medsam.engine.predictor import Predictor
+from napari_medsam.engine.prompts import MaskPrompt
 from napari_medsam.engine.propagation import PropagatedSlice, Route
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.task import Task
+from napari_medsam.engine.window import Window
 
 
 def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: Task) -> Edit:
@@ -30,6 +36,7 @@ def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: 
                 return Edit.nothing()
             ledger.write_down(given, events)
         task.check()
+        window = predictor.window
         new = tuple(entry.prompt for entry in given)
         try:
             prediction = predictor.answer((*old.prompts, *new), old.mask, task)
@@ -42,6 +49,7 @@ def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: 
             objects, entries = ledger.snapshot()
             current = objects.get(object_id)
             is_fresh = current is not None and current.mask is old.mask and current.steps == old.steps
+            is_fresh = is_fresh and predictor.window == window
             if not is_fresh or not {entry.prompt.id for entry in entries}.issuperset(prompt.id for prompt in new):
                 continue
             overlap = ledger.overlap
@@ -50,7 +58,7 @@ def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: 
                 "overlap": overlap.value,
                 "confidence": None if math.isnan(prediction.confidence) else float(prediction.confidence),
                 "seconds": {stage: float(seconds) for stage, seconds in prediction.seconds.items()},
-            }
+            } | _shown_in(window)
             changed = with_masks(objects, masks, object_id, (*old.steps, new))
             return ledger.do("predict", changed, events, details).changes[object_id].edit
 
@@ -63,7 +71,7 @@ def predict_without(ledger: Ledger, predictor: Predictor, prompt_id: str, task: 
         if _with_prompt(ledger.document.objects, prompt_id) is None:
             raise MedSamError("There is no such prompt in this session.")
     while True:
-        objects, overlap = ledger.document.objects, ledger.overlap
+        objects, overlap, window = ledger.document.objects, ledger.overlap, predictor.window
         old = _with_prompt(objects, prompt_id)
         if old is None:
             return Edit.nothing()
@@ -75,11 +83,12 @@ def predict_without(ledger: Ledger, predictor: Predictor, prompt_id: str, task: 
             # The others count, too: under KEEP each step of the way stopped at their voxels.
             if [(i.id, id(i.mask)) for i in objects.values()] != [(i.id, id(i.mask)) for i in current.values()]:
                 continue
-            if current[old.id].steps != old.steps or ledger.overlap is not overlap:
+            if current[old.id].steps != old.steps or ledger.overlap is not overlap or predictor.window != window:
                 continue
             masks = settle(current, old.id, mask, Region.empty(), overlap)
             changed = with_masks(current, masks, old.id, steps)
-            command = ledger.do("remove_prompt", changed, events, {"overlap": overlap.value})
+            details = {"overlap": overlap.value} | _shown_in(window)
+            command = ledger.do("remove_prompt", changed, events, details)
             return command.changes[old.id].edit
 
 
@@ -95,8 +104,11 @@ def propagate_objects(
     task.check()
     old = {id_: ledger.find(id_) for id_ in sorted(set(object_ids))}
     seeds = {id_: predictor.seed(item.steps, item.mask, route.axis) for id_, item in old.items()}
+    window = predictor.window
 
     def check_fresh() -> None:
+        if predictor.window != window:
+            raise Cancelled
         now = ledger.document.objects
         for id_, item in old.items():
             current = now.get(id_)
@@ -127,11 +139,50 @@ def propagate_objects(
                 "answered": result.answered,
                 "complete": is_complete,
                 "seconds": {"propagate": seconds},
-            }
+            } | _shown_in(window)
             ledger.do("propagate", changed, events, details)
     if result.stopped_by is not None:
         raise result.stopped_by
     return edits
+
+
+def find_everything(ledger: Ledger, predictor: Predictor, axis: int, index: int, task: Task) -> tuple[int, ...]:
+    """See `Session.segment_everything`."""
+    window = predictor.window
+    found = predictor.everything(axis, index, task)
+    task.check()
+    ledger.recorder.begin_ahead()
+    with ledger.changing() as events:
+        masks = _beside(found, [item.mask for item in ledger.document.objects.values()])
+        first = ledger.document.next_id
+        if first + len(masks) - 1 > LARGEST_ID:
+            raise MedSamError(f"A session holds at most {LARGEST_ID} objects: save this one and start another.")
+        new = {}
+        for id_, mask in enumerate(masks, first):
+            prompt = MaskPrompt(mask)
+            ledger.recorder.add("prompt", object=id_, given=now(), prompt=prompt.to_json())
+            new[id_] = SegmentedObject(id_, f"Object {id_}", colour_for(id_), ((prompt,),), mask)
+        if new:
+            ledger.flush(events)
+            ledger.do("everything", new, events, {"axis": axis, "index": index} | _shown_in(window))
+    return tuple(new)
+
+
+def _beside(found: Sequence[Region], others: Sequence[Region]) -> list[Region]:
+    """What is left of masks, the largest first, beside others and the small among them; scraps are left out."""
+    taken, kept = list(others), []
+    for mask in reversed(found):
+        free = mask.voxels.copy()
+        for other in taken:
+            free &= ~other.inside(mask.lower, mask.upper)
+        taken.append(mask)
+        if 2 * np.count_nonzero(free) > mask.count:
+            kept.append(Region.of(free, mask.lower))
+    return kept[::-1]
+
+
+def _shown_in(window: Window | None) -> dict[str, object]:
+    return {} if window is None else {"window": [window.low, window.high]}
 
 
 def with_masks(

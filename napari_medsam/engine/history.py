@@ -57,13 +57,14 @@ class Command:
     number : int
         From 1, in the order in which commands were given; never given twice.
     kind : str
-        ``"add"``, ``"remove"``, ``"describe"`` (name, colour), ``"predict"``, ``"remove_prompt"``, ``"propagate"`` or
-        ``"edit"``.
+        ``"add"``, ``"remove"``, ``"describe"`` (name, colour), ``"predict"``, ``"remove_prompt"``, ``"propagate"``,
+        ``"everything"`` or ``"edit"``.
     changes : mapping
         `Change` by object id.
     details : mapping
         Of a prediction: ``overlap`` (mode), ``confidence`` (or None) and ``seconds`` by stage. Of a propagation:
-        ``overlap``, ``route``, ``keys`` (key slices by object id), ``answered`` (slices) and ``complete``.
+        ``overlap``, ``route``, ``keys`` (key slices by object id), ``answered`` (slices) and ``complete``. Of both
+        ``window`` (low and high), where the image was shown to the model in another than its own choice.
     """
 
     number: int

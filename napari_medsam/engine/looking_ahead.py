@@ -62,6 +62,11 @@ class LookAhead:
                 self._wanted = (axis, index)
                 self._begin_again()
 
+    def again(self) -> None:
+        """Begin again where it is: what was made ready counts no more."""
+        with self._changed:
+            self._begin_again()
+
     def stop(self) -> None:
         """Do nothing until the next `look_at`."""
         with self._changed:

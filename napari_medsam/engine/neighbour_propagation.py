@@ -45,7 +45,7 @@ def propagate_by_neighbour(
         missing = dict.fromkeys(seeds, 0)
         for index in way:
             done += 1
-            task.progress(done / total, f"Propagating: slice {index + 1}")
+            task.progress(done / total, f"Propagating: slice {index}")
             shown: dict[int, Region] = {}
             for id_, seed in seeds.items():
                 if (index - begin[id_]) * way.step < 0:

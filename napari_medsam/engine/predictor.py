@@ -11,16 +11,17 @@ from itertools import islice
 
 import numpy as np
 
-from napari_medsam.engine.errors import Cancelled, MedSamError
+from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
 from napari_medsam.engine.objects import HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.postprocess import tidy
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.propagation import Growing, PropagatedSlice, Route, Seed, key_slices, propagate
 from napari_medsam.engine.region import Edit, Region
-from napari_medsam.engine.segmenters.base import Prediction, Prepared, Segmenter
+from napari_medsam.engine.segmenters.base import ObjectFinder, Prediction, Prepared, Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window, Windowed
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,20 @@ class Predictor:
         self.segmenter = segmenter
         self.volume = volume
         self._prepared: Prepared | None = None
+        self._window: Window | None = None
         self._busy = threading.Lock()
+
+    @property
+    def window(self) -> Window | None:
+        """The window the model sees the image in, where one was chosen."""
+        return self._window
+
+    def show(self, window: Window | None, task: Task) -> None:
+        """Choose the window for what is asked from now on; None lets the model choose. Waits for what is under way."""
+        with self._turn(task):
+            self._window = window
+            if isinstance(self._prepared, Windowed):
+                self._prepared.show(window)
 
     @property
     def prepared(self) -> Prepared | None:
@@ -69,6 +83,22 @@ class Predictor:
         region = tidy(prediction.region, previous, prompts, self.volume.shape)
         seconds = {**prediction.seconds, "tidy": time.perf_counter() - start}
         return replace(prediction, region=region, seconds=seconds)
+
+    def everything(self, axis: int, index: int, task: Task) -> list[Region]:
+        """What the model finds on a slice by itself, the largest first.
+
+        Raises
+        ------
+        PromptError
+            If it needs prompts.
+        ImageError, Cancelled
+            As `Segmenter.prepare`.
+        """
+        if not isinstance(self.segmenter, ObjectFinder):
+            raise PromptError(f"{self.segmenter.info.title} finds nothing by itself: give it a prompt.")
+        with self._turn(task):
+            found = self.segmenter.everything(self._prepare(task), axis, index, task)
+        return [one.region for one in found]
 
     def seed(self, steps: tuple[Step, ...], mask: Region, axis: int) -> Seed:
         """Where the propagation of an object starts: key slices are those of its prompts, and those changed by hand."""
@@ -150,6 +180,8 @@ class Predictor:
     def _prepare(self, task: Task) -> Prepared:
         if self._prepared is None:
             self._prepared = self.segmenter.prepare(self.volume, task)
+            if isinstance(self._prepared, Windowed):
+                self._prepared.show(self._window)
         return self._prepared
 
     @contextlib.contextmanager

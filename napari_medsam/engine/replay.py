@@ -22,6 +22,7 @@ from napari_medsam.engine.saving import save_masks
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window
 
 _KINDS_OF_THE_MODEL = ("predict", "remove_prompt", "propagate")
 
@@ -138,6 +139,8 @@ class Replay:
         overlap = Overlap(command.details["overlap"])
         kinds = tuple(prompt.kind for prompt in after.prompts)
         voxels = sum(_size(c.edit) for c in command.changes.values())
+        window = command.details.get("window")
+        self._predictor.show(Window(*window) if window else None, task)
         try:
             if command.kind == "propagate":
                 masks = self._propagated(document, command, overlap, task)

@@ -12,7 +12,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.answering import predict_pending, predict_without, propagate_objects, with_masks
+from napari_medsam.engine.answering import (
+    find_everything,
+    predict_pending,
+    predict_without,
+    propagate_objects,
+    with_masks,
+)
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Journal
@@ -31,16 +37,17 @@ from napari_medsam.engine.segmenters.base import Prepared, Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.engine.window import Window
 
 
 class Session:
     """Segment objects in one volume.
 
-    All methods may be called from any thread, and all but `predict`, `prompt`, `remove_prompt`, `propagate`, `prepare`
-    and `save` are quick. When a method returns, what it did is in the journal, with two exceptions: `add_prompt` never
-    touches the disk, and until the first prediction there is no journal (a session in which nothing was segmented
-    leaves no file). If the disk refuses, the session goes on in memory, says so once through `journal_failed`, and
-    writes what is missing as soon as it can.
+    All methods may be called from any thread, and all but `predict`, `prompt`, `remove_prompt`, `propagate`,
+    `segment_everything`, `show`, `prepare` and `save` are quick. When a method returns, what it did is in the journal,
+    with two exceptions: `add_prompt` never touches the disk, and until the first prediction there is no journal (a
+    session in which nothing was segmented leaves no file). If the disk refuses, the session goes on in memory, says so
+    once through `journal_failed`, and writes what is missing as soon as it can.
 
     Parameters
     ----------
@@ -192,12 +199,31 @@ class Session:
         objects, _ = self._ledger.snapshot()
         return compose_labels(objects.values(), lower or (0, 0, 0), upper or self.volume.shape)
 
-    def add_object(self, name: str | None = None, colour: Colour | None = None) -> SegmentedObject:
-        """A new, empty object; by default named by its number, in the next colour of a colour-blind-safe palette."""
+    def add_object(
+        self, name: str | None = None, colour: Colour | None = None, number: int | None = None
+    ) -> SegmentedObject:
+        """A new, empty object; by default named by its number, in the next colour of a colour-blind-safe palette.
+
+        Parameters
+        ----------
+        name : str, optional
+            For people.
+        colour : Colour, optional
+            Red, green, blue.
+        number : int, optional
+            The id it has in another session of the same series; by default the next one.
+
+        Raises
+        ------
+        MedSamError
+            If there are too many, or the number is taken.
+        """
         with self._ledger.changing() as events:
-            id_ = self._document.next_id
+            id_ = self._document.next_id if number is None else number
             if id_ > LARGEST_ID:
                 raise MedSamError(f"A session holds at most {LARGEST_ID} objects: save this one and start another.")
+            if id_ in self._document.objects:
+                raise MedSamError(f"There is an object {id_} in this session already.")
             new = SegmentedObject(id_, name or f"Object {id_}", colour or colour_for(id_))
             self._ledger.do("add", {id_: new}, events)
         return new
@@ -368,6 +394,44 @@ class Session:
             If ``task`` was cancelled, or an object changed in the meantime.
         """
         return propagate_objects(self._ledger, self._predictor, object_ids, route, task or Task(), on_slice)
+
+    def segment_everything(self, axis: int, index: int, task: Task | None = None) -> tuple[SegmentedObject, ...]:
+        """Add an object for each thing the model finds on a slice by itself, as one command.
+
+        Objects that are there stay as they are, and of new ones the smaller lies on the larger.
+
+        Parameters
+        ----------
+        axis, index : int
+            The slice.
+        task : Task, optional
+            Progress and cancellation.
+
+        Returns
+        -------
+        tuple of SegmentedObject
+            The new ones, the largest first; none if there is nothing new.
+
+        Raises
+        ------
+        PromptError
+            If the model does not find objects by itself.
+        ImageError
+            If the image holds nothing to segment.
+        MedSamError
+            If there are too many.
+        Cancelled
+            If ``task`` was cancelled.
+        """
+        found = find_everything(self._ledger, self._predictor, axis, index, task or Task())
+        return tuple(self.object(id_) for id_ in found)
+
+    def show(self, window: Window | None, task: Task | None = None) -> None:
+        """Choose the intensities the model sees from now on, where it can be chosen; None: what suits the modality.
+
+        Waits for what is under way. Raises `Cancelled` if ``task`` was cancelled while it waited.
+        """
+        self._predictor.show(window, task or Task())
 
     @property
     def prepared(self) -> Prepared | None:

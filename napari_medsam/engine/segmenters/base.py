@@ -120,3 +120,18 @@ class Segmenter(Protocol):
             If ``task`` was cancelled.
         """
         ...
+
+
+@runtime_checkable
+class ObjectFinder(Protocol):
+    """A segmenter that finds the objects of a slice without a prompt."""
+
+    def everything(self, prepared: Prepared, axis: int, index: int, task: Task) -> list[Prediction]:
+        """All objects on slice ``index`` along ``axis``, each one voxel thick, the largest first; they may overlap.
+
+        Raises
+        ------
+        Cancelled
+            If ``task`` was cancelled.
+        """
+        ...

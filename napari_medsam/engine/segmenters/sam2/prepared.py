@@ -15,9 +15,9 @@ from napari_medsam.engine.segmenters.sam2.encoding import Sam2Model, SliceFeatur
 from napari_medsam.engine.segmenters.sam2.feature_disk import FeatureDisk
 from napari_medsam.engine.segmenters.sam2.features import FeatureStore
 from napari_medsam.engine.segmenters.sam2.slices import Crop, SliceView
-from napari_medsam.engine.segmenters.sam2.windowing import Window
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window
 
 DISK_BUDGET = 20 << 30
 """Bytes on disk for the embeddings of all volumes: about thirty volumes of 300 slices at 512."""
@@ -42,7 +42,7 @@ class Sam2Prepared:
     volume : Volume
         The image.
     window : Window
-        Intensities shown to the model.
+        Intensities shown to the model until another window is chosen.
     model : Sam2VideoModel
         The model.
     weights_hash : str
@@ -55,7 +55,7 @@ class Sam2Prepared:
         self, volume: Volume, window: Window, model: Sam2Model, weights_hash: str, cache: Path | None = None
     ) -> None:
         self._volume = volume
-        self._window = window
+        self._window = self._fitting = window
         self._model = model
         self._weights_hash = weights_hash
         self._cache = cache
@@ -79,8 +79,12 @@ class Sam2Prepared:
         with self._lock:
             return next((s.features.problem for s in self._sights.values() if s.features.problem), None)
 
-    def show(self, window: Window) -> None:
-        """Show the volume in another window from now on; slices are encoded anew as they are asked for."""
+    def show(self, window: Window | None) -> None:
+        """Show the volume in another window from now on; slices are encoded anew as they are asked for.
+
+        None is the window it was made with.
+        """
+        window = window or self._fitting
         with self._lock:
             if window != self._window:
                 self._window = window

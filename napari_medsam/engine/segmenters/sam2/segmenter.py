@@ -215,7 +215,7 @@ class Sam2Segmenter:
                     break
                 index, found = step
                 done += 1
-                task.progress(done / total, f"Propagating: slice {index + 1}")
+                task.progress(done / total, f"Propagating: slice {index}")
                 # What a mask shows at the image's resolution is what the decoder says at a quarter of the model's.
                 shown = {
                     id_: sight.view.region_of(sight.view.from_model(answer.logits), index)

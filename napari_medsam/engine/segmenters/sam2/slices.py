@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_medsam.engine.region import BoolArray, Region
-from napari_medsam.engine.segmenters.sam2.windowing import Window
 from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.engine.window import Window
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
 _STD = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)

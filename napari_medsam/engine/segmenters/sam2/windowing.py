@@ -1,34 +1,17 @@
-"""Which intensities a slice shows: what a radiologist's window does, before the model sees the image."""
+"""The window that suits a volume, before the model sees it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from napari_medsam.engine.errors import ImageError
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window
 
 AIR_BELOW = -500.0
 """A volume of unknown modality with values below this is in Hounsfield units: no other scanner writes them."""
 
 _SAMPLES = 2_000_000  # voxels that percentiles are taken of; more change the third digit
-
-
-@dataclass(frozen=True)
-class Window:
-    """Intensities from ``low`` (black) to ``high`` (white)."""
-
-    low: float
-    high: float
-
-    def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Values scaled to [0, 1], cut off at both ends; what is no number becomes black."""
-        scaled = (values.astype(np.float32) - np.float32(self.low)) / np.float32(self.high - self.low)
-        shown: npt.NDArray[np.float32] = np.nan_to_num(np.clip(scaled, 0.0, 1.0), nan=0.0)
-        return shown
 
 
 SOFT_TISSUE = Window(-160.0, 240.0)

@@ -22,11 +22,11 @@ from napari_medsam.engine.segmenters.sam2.checkpoints import Sam2Weights
 from napari_medsam.engine.segmenters.sam2.prepared import Sam2Prepared
 from napari_medsam.engine.segmenters.sam2.segmenter import Sam2Segmenter
 from napari_medsam.engine.segmenters.sam2.slice_prompts import slice_axis
-from napari_medsam.engine.segmenters.sam2.windowing import Window
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume, affine_from_spacing
 from napari_medsam.engine.weights.card import Card, write_card
+from napari_medsam.engine.window import Window
 
 SIZE = 128
 SHAPE = (7, 40, 56)

@@ -9,8 +9,9 @@ import torch
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.sam2.everything import distinct
 from napari_medsam.engine.segmenters.sam2.slices import SliceView, crop_around
-from napari_medsam.engine.segmenters.sam2.windowing import EIGHT_BIT, SOFT_TISSUE, Window, window_for
+from napari_medsam.engine.segmenters.sam2.windowing import EIGHT_BIT, SOFT_TISSUE, window_for
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window
 
 SHAPE = (5, 24, 36)
 GREY = Window(0.0, 1.0)
