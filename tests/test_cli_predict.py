@@ -155,3 +155,30 @@ def test_two_images_of_one_name_are_refused(images: Path, tmp_path: Path, capsys
     (images / "a.nrrd").write_bytes(b"")
     prompts = prompt_file(tmp_path, {"*": [{"prompts": [FLAT]}]})
     assert "the folder a" in refused(capsys, images, "--prompts", prompts, "--out", tmp_path / "out")
+
+
+def test_an_image_of_several_frames_is_told_and_the_others_go_on(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = np.random.default_rng(0).normal(100, 8, (*SHAPE[::-1], 3)).astype(np.float32)
+    nib.save(nib.Nifti1Image(frames, AFFINE), images / "a.nii.gz")
+    prompts = prompt_file(tmp_path, {"*": [{"prompts": [FLAT]}]})
+    out = tmp_path / "out"
+    assert main(["predict", str(images), "--prompts", prompts, "--out", str(out)]) == 1
+    assert "a.nii.gz is a series of 3 volumes" in capsys.readouterr().err
+    assert mask_of(out / "b").any()
+    assert not (out / "a").exists()
+    args = [str(images / "a.nii.gz"), "--prompts", prompts, "--out", str(out), "--frame", "2"]
+    assert main(["predict", *args]) == 0
+    assert mask_of(out / "a").shape == SHAPE
+
+
+def test_an_image_of_one_slice_is_propagated_to_nowhere(images: Path, tmp_path: Path) -> None:
+    flat = nib.load(images / "a.nii.gz").slicer[:, :, 3:4]
+    nib.save(flat, tmp_path / "flat.nii.gz")
+    box = {"box": [0, *FLAT["box"][1:3], 1, *FLAT["box"][4:]]}
+    prompts = prompt_file(tmp_path, {"flat.nii.gz": [{"prompts": [box]}]})
+    out = tmp_path / "out"
+    assert main(["predict", str(tmp_path / "flat.nii.gz"), "--prompts", prompts, "--out", str(out), "--propagate"]) == 0
+    assert mask_of(out / "flat").shape == (1, *SHAPE[1:])
+    assert mask_of(out / "flat").any()

@@ -76,7 +76,7 @@ class PatchGrid:
             stride = max(1, int(step // 2))
             slices.append(slice(low, high, stride))
             matrices.append(_triangle(centres, np.arange(low, high, stride) + 0.5, max(step, stride)))
-        return _apply(matrices, torch.from_numpy(np.ascontiguousarray(data[tuple(slices)], dtype=np.float32)))
+        return _apply(matrices, torch.from_numpy(np.require(data[tuple(slices)], np.float32, ["C", "W"])))
 
     def to_voxels(self, cells: Tensor, lower: Index3, upper: Index3) -> Tensor:
         """Interpolate values on the cells ``(z, y, x)`` at the voxels ``lower <= index < upper``, float32."""

@@ -306,10 +306,10 @@ def full_memory(model: Any) -> Iterator[dict[str, int]]:
     limit = {"most": 1}
 
     def refuse(_: Any, args: tuple[Any, ...]) -> None:
-        if args[0].shape[1] > limit["most"]:
+        if len(args[0]) > limit["most"]:
             torch.empty(1 << 60)  # more than any computer has: the allocator itself raises
 
-    handle = model.memory_attention.register_forward_pre_hook(refuse)
+    handle = model.memory_attention.layer_norm.register_forward_pre_hook(refuse)
     yield limit
     handle.remove()
 
@@ -335,6 +335,34 @@ def test_too_little_memory_for_anything_is_said(
         list(propagate(segmenter, prepared, {1: seed_of(segmenter, prepared, BOX, 3)}, Route(), Task()))
 
 
+def test_what_happens_when_a_gpu_has_no_memory(
+    segmenter: Sam2Segmenter, prepared: Sam2Prepared, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = {1: seed_of(segmenter, prepared, BOX, 3)}
+    expected = list(propagate(segmenter, prepared, seeds, Route(), Task()))
+    # Without a GPU the processor plays it, and torch's own error is raised once, half-way.
+    monkeypatch.setattr(segmenter, "_device", torch.device("cuda"))
+    calls: list[None] = []
+
+    def refuse_once(_: Any, __: Any) -> None:
+        calls.append(None)
+        if len(calls) == 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    told: list[str] = []
+    handle = model.memory_encoder.register_forward_pre_hook(refuse_once)
+    try:
+        task = Task(lambda _, message: told.append(message))
+        steps = list(propagate(segmenter, prepared, seeds, Route(), task))
+    finally:
+        handle.remove()
+    assert "The memory of the GPU is full: the processor goes on, more slowly" in told
+    assert segmenter.info.device == "cpu"
+    assert [step.index for step in steps][-len(expected) :] == [step.index for step in expected], "all of it again"
+    for step, other in zip(steps[-len(expected) :], expected, strict=True):
+        assert np.array_equal(step.masks[1].full(SHAPE), other.masks[1].full(SHAPE))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_without_memory_hands_over_to_the_processor(volume: Volume) -> None:
     weights = Sam2Weights(lively_sam2(image_size=SIZE), "2.1", "tiny", SIZE, "0" * 64)
@@ -344,7 +372,7 @@ def test_a_gpu_without_memory_hands_over_to_the_processor(volume: Volume) -> Non
         if next(module.parameters()).is_cuda:
             torch.empty(1 << 50, device="cuda")
 
-    weights.model.memory_attention.register_forward_pre_hook(refuse)
+    weights.model.memory_attention.layer_norm.register_forward_pre_hook(refuse)
     prepared = segmenter.prepare(volume, Task())
     seeds = {1: seed_of(segmenter, prepared, BOX, 3)}
     assert segmenter.info.device == "cuda"
