@@ -11,7 +11,13 @@ from pathlib import Path
 
 import torch
 
-from napari_medsam.engine.segmenters.sam2.encoding import Sam2Model, SliceFeatures, encode_slice, feature_shapes
+from napari_medsam.engine.segmenters.sam2.encoding import (
+    Positions,
+    Sam2Model,
+    SliceFeatures,
+    encode_slice,
+    feature_shapes,
+)
 from napari_medsam.engine.segmenters.sam2.feature_disk import FeatureDisk
 from napari_medsam.engine.segmenters.sam2.features import FeatureStore
 from napari_medsam.engine.segmenters.sam2.slices import Crop, SliceView
@@ -59,6 +65,7 @@ class Sam2Prepared:
         self._model = model
         self._weights_hash = weights_hash
         self._cache = cache
+        self._positions: Positions | None = None
         self._sights: OrderedDict[tuple[int, Crop | None], Sight] = OrderedDict()
         self._lock = threading.Lock()
         self._waited_for = 0
@@ -139,9 +146,16 @@ class Sam2Prepared:
                 return
             yield index
 
+    def _positions_now(self) -> Positions:
+        # The model leaves a GPU whose memory is full.
+        if self._positions is None or self._positions.decoder.device != self._model.no_memory_embedding.device:
+            self._positions = Positions.of(self._model)
+        return self._positions
+
     def _store(self, view: SliceView) -> FeatureStore:
         def encode(index: int) -> SliceFeatures:
-            return encode_slice(self._model, view.pixels(index).to(self._model.no_memory_embedding.device))
+            positions = self._positions_now()
+            return encode_slice(self._model, view.pixels(index).to(positions.decoder.device), positions)
 
         disk = None
         if self._cache is not None:
