@@ -1,5 +1,6 @@
 // A growing array of plain numbers that is never initialised and grows by realloc, which moves pages instead of bytes.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -32,6 +33,14 @@ class Buffer {
   void resize(size_t size) {
     if (size > capacity_) grow(size);
     size_ = size;
+  }
+  // Gives back what is above.
+  void shrink(size_t size) {
+    size_ = size;
+    void* moved = std::realloc(data_, std::max<size_t>(size, 1) * sizeof(T));
+    if (!moved) return;
+    data_ = static_cast<T*>(moved);
+    capacity_ = std::max<size_t>(size, 1);
   }
   size_t size() const { return size_; }
   T* data() { return data_; }

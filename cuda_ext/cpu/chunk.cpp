@@ -104,6 +104,7 @@ class Scanner {
     }
     chunk_.first_run[static_cast<size_t>(last - first)] = static_cast<uint32_t>(chunk_.component.size());
     number_components();
+    if (scan_.open_faces) forget_outside();
 #ifdef MASKS_X86
     if (scan_.copy == Copy::streamed) _mm_sfence();
 #endif
@@ -230,6 +231,30 @@ class Scanner {
     }
     chunk_.first_component.append(count + 1);
     chunk_.components = count;
+  }
+
+  // What lies beyond the faces is never turned over: its runs are of use only where another chunk joins on.
+  void forget_outside() {
+    const int64_t seam = shape_.z > 1 ? shape_.y : 1;
+    const int64_t rows = chunk_.last_row - chunk_.first_row;
+    uint32_t* first_run = chunk_.first_run.data();
+    uint32_t* component = chunk_.component.data();
+    Coordinate* edges = chunk_.edges.data();
+    uint32_t kept = first_run[std::min(seam, rows)];
+    for (int64_t row = std::min(seam, rows); row < rows; ++row) {
+      const bool is_seam = row >= rows - seam;
+      const uint32_t begin = first_run[row], end = first_run[row + 1];
+      first_run[row] = kept;
+      for (uint32_t run = begin; run < end; ++run) {
+        edges[2 * kept] = edges[2 * run];
+        edges[2 * kept + 1] = edges[2 * run + 1];
+        component[kept] = component[run];
+        kept += is_seam || component[run];
+      }
+    }
+    first_run[rows] = kept;
+    chunk_.edges.shrink(2 * kept);
+    chunk_.component.shrink(kept);
   }
 
   const Scan& scan_;

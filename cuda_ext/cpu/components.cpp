@@ -13,13 +13,16 @@ namespace {
 
 // More chunks than threads, so that a thread with an easy one takes another.
 constexpr int64_t chunks_per_thread = 4;
+// What is known of a chunk while it is scanned is mostly forgotten afterwards: small chunks save memory.
+constexpr int64_t most_voxels = int64_t{1} << 23;
 
 // First row of each chunk, and one past the last. Chunks hold whole slices where slices are linked, so that a seam lies
 // between two chunks only.
 std::vector<int64_t> split(const Shape& shape, int threads, bool linked) {
   const int64_t unit = linked || shape.slices() >= threads * chunks_per_thread ? shape.y : 1;
   const int64_t units = shape.rows() / unit;
-  const int64_t count = threads <= 1 ? 1 : std::min(units, threads * chunks_per_thread);
+  const int64_t wanted = std::max(threads <= 1 ? 1 : threads * chunks_per_thread, shape.rows() * shape.x / most_voxels);
+  const int64_t count = std::min(units, wanted);
   std::vector<int64_t> first;
   for (int64_t i = 0; i <= count; ++i) first.push_back(units / count * i * unit + units % count * i / count * unit);
   return first;

@@ -89,14 +89,11 @@ void label_as(const Scan& scan, const View<char>& labels, bool is_zero, int32_t*
     const Chunk<Coordinate>& chunk = all.chunks[c];
     const int32_t* own = number.data() + all.offset[c];
     for_rows(chunk, all.shape, labels, [&](char* row, size_t run, size_t end) {
-      int64_t x = 0;
+      // The row as a whole, for the gaps between short runs are too many to be written one by one.
+      if (!is_zero) write_run<int32_t>(row, step, 0, width, 0);
       for (; run < end; ++run) {
-        const int64_t start = chunk.edges[2 * run], stop = chunk.edges[2 * run + 1];
-        if (!is_zero) write_run<int32_t>(row, step, x, start, 0);
-        write_run<int32_t>(row, step, start, stop, own[chunk.component[run]]);
-        x = stop;
+        write_run<int32_t>(row, step, chunk.edges[2 * run], chunk.edges[2 * run + 1], own[chunk.component[run]]);
       }
-      if (!is_zero) write_run<int32_t>(row, step, x, width, 0);
     });
   });
 }
