@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_medsam.engine.objects import HandEdit, Propagation, SegmentedObject, Step
+from napari_medsam.engine.cleaning import Cleaning
+from napari_medsam.engine.objects import CleanUp, HandEdit, Propagation, SegmentedObject, Step
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.propagation import Route
 from napari_medsam.engine.region import Edit, Region
@@ -58,13 +59,14 @@ class Command:
         From 1, in the order in which commands were given; never given twice.
     kind : str
         ``"add"``, ``"remove"``, ``"describe"`` (name, colour), ``"predict"``, ``"remove_prompt"``, ``"propagate"``,
-        ``"everything"`` or ``"edit"``.
+        ``"everything"``, ``"clean"`` or ``"edit"``.
     changes : mapping
         `Change` by object id.
     details : mapping
         Of a prediction: ``overlap`` (mode), ``confidence`` (or None) and ``seconds`` by stage. Of a propagation:
         ``overlap``, ``route``, ``keys`` (key slices by object id), ``answered`` (slices) and ``complete``. Of both
-        ``window`` (low and high), where the image was shown to the model in another than its own choice.
+        ``window`` (low and high), where the image was shown to the model in another than its own choice. Of a
+        cleaning: ``overlap`` and ``cleaning``.
     """
 
     number: int
@@ -82,12 +84,14 @@ class Command:
 
     @classmethod
     def from_json(cls, record: dict[str, Any], inputs: Inputs) -> Command:
-        """Inverse of `to_json`; a change by hand or a propagation that the command makes is added to ``inputs``."""
+        """Inverse of `to_json`; what the command makes, other than a prediction, is added to ``inputs``."""
         number, kind = int(record["number"]), str(record["kind"])
         details = record["details"]
         if kind == "propagate":
             answered = None if details["complete"] else int(details["answered"])
             inputs.propagations[number] = Propagation(number, Route(**details["route"]), answered)
+        if kind == "clean":
+            inputs.clean_ups[number] = CleanUp(number, Cleaning.from_json(details["cleaning"]))
         changes = {}
         for key, change in record["changes"].items():
             if kind == "edit" and change["after"] and {"edit": number} in change["after"]["steps"]:
@@ -105,6 +109,7 @@ class Inputs:
     prompts: dict[str, Prompt] = field(default_factory=dict)
     edits: dict[int, HandEdit] = field(default_factory=dict)
     propagations: dict[int, Propagation] = field(default_factory=dict)
+    clean_ups: dict[int, CleanUp] = field(default_factory=dict)
 
 
 class Document:
@@ -182,6 +187,8 @@ def _step_to_json(step: Step) -> dict[str, int] | list[str]:
             return {"edit": step.number}
         case Propagation():
             return {"propagation": step.number}
+        case CleanUp():
+            return {"clean_up": step.number}
         case _:
             return [prompt.id for prompt in step]
 
@@ -191,10 +198,14 @@ def _card_from_json(id_: int, record: dict[str, Any] | None, inputs: Inputs) -> 
         return None
     steps: list[Step] = []
     for step in record["steps"]:
-        if isinstance(step, dict):
-            is_by_hand = "edit" in step
-            steps.append(inputs.edits[step["edit"]] if is_by_hand else inputs.propagations[step["propagation"]])
-        else:
-            steps.append(tuple(inputs.prompts[prompt] for prompt in step))
+        match step:
+            case {"edit": number}:
+                steps.append(inputs.edits[number])
+            case {"propagation": number}:
+                steps.append(inputs.propagations[number])
+            case {"clean_up": number}:
+                steps.append(inputs.clean_ups[number])
+            case _:
+                steps.append(tuple(inputs.prompts[prompt] for prompt in step))
     red, green, blue = (int(c) for c in record["colour"])
     return SegmentedObject(id_, str(record["name"]), (red, green, blue), tuple(steps))

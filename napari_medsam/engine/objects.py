@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from napari_medsam.engine.cleaning import Cleaning
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.propagation import Route
 from napari_medsam.engine.region import Edit, Region
@@ -39,7 +40,7 @@ class Overlap(enum.Enum):
 
 @dataclass(frozen=True)
 class HandEdit:
-    """A change that no model made: painting, or a tidying button.
+    """A change that no model made: painting.
 
     Parameters
     ----------
@@ -76,8 +77,24 @@ class Propagation:
     answered: int | None = None
 
 
-Step = tuple[Prompt, ...] | HandEdit | Propagation
-"""One thing that made a mask what it is: prompts predicted together, a change by hand, or a propagation."""
+@dataclass(frozen=True)
+class CleanUp:
+    """A mask cleaned.
+
+    Parameters
+    ----------
+    number : int
+        Number of the command that did it.
+    cleaning : Cleaning
+        How.
+    """
+
+    number: int
+    cleaning: Cleaning
+
+
+Step = tuple[Prompt, ...] | HandEdit | Propagation | CleanUp
+"""One thing that made a mask what it is: prompts predicted together, a change by hand, a propagation, a cleaning."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,24 @@ def fill_holes(mask: BoolArray) -> BoolArray:
     return masks.fill_holes(mask)
 
 
+def fill_holes_in_slice(mask: BoolArray, axis: int) -> BoolArray:
+    """Fill all background that the mask encloses within the slices across an axis.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray
+        Bool ``(z, y, x)``.
+    axis : int
+        0, 1 or 2.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new bool array. Holes are 4-connected background of a slice that reaches no edge of it.
+    """
+    return np.moveaxis(masks.fill_holes(np.moveaxis(mask, axis, 0), dims=2), 0, axis)
+
+
 def fill_specks(mask: BoolArray, largest: int, keep_open: BoolArray) -> BoolArray:
     """Fill the holes of at most ``largest`` voxels.
 
@@ -56,6 +74,11 @@ def fill_specks(mask: BoolArray, largest: int, keep_open: BoolArray) -> BoolArra
 def remove_islands(mask: BoolArray, smallest: int) -> BoolArray:
     """A new bool array ``(z, y, x)`` without the 6-connected pieces of fewer than ``smallest`` voxels."""
     return masks.remove_islands(mask, smallest, connectivity=6)
+
+
+def keep_largest(mask: BoolArray) -> BoolArray:
+    """A new bool array ``(z, y, x)`` with the largest 6-connected piece only; of equals, the first in raster order."""
+    return masks.keep_largest(mask, connectivity=6)
 
 
 def keep_touching(mask: BoolArray, points: Iterable[Index3]) -> BoolArray:

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
-from napari_medsam.engine.objects import HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
+from napari_medsam.engine.objects import CleanUp, HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.postprocess import tidy
 from napari_medsam.engine.prompts import Prompt
@@ -163,6 +163,9 @@ class Predictor:
             task.progress(number / len(steps), "Predicting again")
             if isinstance(step, HandEdit):
                 mask = step.apply(mask)
+            elif isinstance(step, CleanUp):
+                region = step.cleaning.apply(mask, self.volume)
+                mask = settle(objects, object_id, region, mask, overlap)[object_id]
             elif isinstance(step, Propagation):
                 if not mask:
                     continue

@@ -1,4 +1,4 @@
-"""Prove a journal: ask the model everything again and compare each edit bit for bit."""
+"""Prove a journal: ask the model everything again, clean again, and compare each edit bit for bit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_medsam.engine.clean_up import cleaned_masks
+from napari_medsam.engine.cleaning import Cleaning
 from napari_medsam.engine.errors import ImageError, JournalError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Record, read_journal
@@ -24,21 +26,21 @@ from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
 from napari_medsam.engine.window import Window
 
-_KINDS_OF_THE_MODEL = ("predict", "remove_prompt", "propagate")
+_PROVABLE = ("predict", "remove_prompt", "propagate", "clean")
 
 
 @dataclass(frozen=True)
 class ReplayedCommand:
-    """One answer of the model, then and now.
+    """One answer of the model, or one cleaning, then and now.
 
     Parameters
     ----------
     number : int
         Number of the command in the journal.
     kind : str
-        ``"predict"``, ``"remove_prompt"`` or ``"propagate"``.
+        ``"predict"``, ``"remove_prompt"``, ``"propagate"`` or ``"clean"``.
     object_id : int
-        The object it is about; the first one of a propagation of several.
+        The object it is about; the first one of several.
     prompts : tuple of str
         Kinds of the prompts predicted with, the newest last.
     voxels : int
@@ -121,7 +123,7 @@ class Replay:
         told = Retold()
         for place, record in enumerate(self._records):
             task.progress(place / len(self._records), "Replaying")
-            if record["type"] == "command" and record["command"]["kind"] in _KINDS_OF_THE_MODEL:
+            if record["type"] == "command" and record["command"]["kind"] in _PROVABLE:
                 yield self._again(told.document, told.command(record), task)
             told.hear(record)
 
@@ -130,7 +132,7 @@ class Replay:
         save_masks(path, self.volume, self.document.objects.values())
 
     def _again(self, document: Document, command: Command, task: Task) -> ReplayedCommand:
-        object_id = _subject(command)
+        object_id = _subjects(command)[0]
         change = command.changes[object_id]
         after = change.after
         if after is None:
@@ -142,7 +144,9 @@ class Replay:
         window = command.details.get("window")
         self._predictor.show(Window(*window) if window else None, task)
         try:
-            if command.kind == "propagate":
+            if command.kind == "clean":
+                masks = self._cleaned(document, command, overlap, task)
+            elif command.kind == "propagate":
                 masks = self._propagated(document, command, overlap, task)
             else:
                 masks = self._masks(document, command.kind, before, after, overlap, task)
@@ -154,6 +158,12 @@ class Replay:
             then = command.changes[id_].edit if id_ in command.changes else Edit.nothing()
             differing += _distance(then.apply(old), masks.get(id_, old))
         return ReplayedCommand(command.number, command.kind, object_id, kinds, voxels, differing)
+
+    def _cleaned(self, document: Document, command: Command, overlap: Overlap, task: Task) -> dict[int, Region]:
+        objects = document.objects
+        cleaned = {id_: objects[id_] for id_ in _subjects(command)}
+        masks = cleaned_masks(cleaned, Cleaning.from_json(command.details["cleaning"]), self.volume, task)
+        return settle_all(objects, masks, overlap)
 
     def _propagated(self, document: Document, command: Command, overlap: Overlap, task: Task) -> dict[int, Region]:
         objects, details = document.objects, command.details
@@ -181,13 +191,13 @@ class Replay:
         return settle(objects, before.id, region, Region.empty(), overlap)
 
 
-def _subject(command: Command) -> int:
+def _subjects(command: Command) -> list[int]:
     # Objects that only gave way to another one keep their steps.
-    return next(
+    return [
         id_
         for id_, c in command.changes.items()
         if c.before is None or c.after is None or c.before.steps != c.after.steps
-    )
+    ]
 
 
 def _size(edit: Edit) -> int:

@@ -19,6 +19,8 @@ from napari_medsam.engine.answering import (
     propagate_objects,
     with_masks,
 )
+from napari_medsam.engine.clean_up import clean_objects
+from napari_medsam.engine.cleaning import Cleaning
 from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.journal import Journal
@@ -44,10 +46,10 @@ class Session:
     """Segment objects in one volume.
 
     All methods may be called from any thread, and all but `predict`, `prompt`, `remove_prompt`, `propagate`,
-    `segment_everything`, `show`, `prepare` and `save` are quick. When a method returns, what it did is in the journal,
-    with two exceptions: `add_prompt` never touches the disk, and until the first prediction there is no journal (a
-    session in which nothing was segmented leaves no file). If the disk refuses, the session goes on in memory, says so
-    once through `journal_failed`, and writes what is missing as soon as it can.
+    `segment_everything`, `clean`, `show`, `prepare` and `save` are quick. When a method returns, what it did is in the
+    journal, with two exceptions: `add_prompt` never touches the disk, and until the first prediction there is no
+    journal (a session in which nothing was segmented leaves no file). If the disk refuses, the session goes on in
+    memory, says so once through `journal_failed`, and writes what is missing as soon as it can.
 
     Parameters
     ----------
@@ -425,6 +427,35 @@ class Session:
         """
         found = find_everything(self._ledger, self._predictor, axis, index, task or Task())
         return tuple(self.object(id_) for id_ in found)
+
+    def clean(self, object_ids: Iterable[int], cleaning: Cleaning, task: Task | None = None) -> dict[int, Edit]:
+        """Fill the holes of objects, remove their islands, or keep their largest piece, as one command.
+
+        `overlap` decides where filled holes meet other objects. When an earlier prompt is removed, the cleaning is done
+        again on what is left.
+
+        Parameters
+        ----------
+        object_ids : iterable of int
+            The objects.
+        cleaning : Cleaning
+            What is cleaned away.
+        task : Task, optional
+            Progress and cancellation.
+
+        Returns
+        -------
+        dict
+            `Edit` by object id; where all are of no voxel there was nothing to clean, and no command is made.
+
+        Raises
+        ------
+        MedSamError
+            If there is no object of such an id.
+        Cancelled
+            If ``task`` was cancelled; the session is as it was.
+        """
+        return clean_objects(self._ledger, self.volume, object_ids, cleaning, task or Task())
 
     def show(self, window: Window | None, task: Task | None = None) -> None:
         """Choose the intensities the model sees from now on, where it can be chosen; None: what suits the modality.
