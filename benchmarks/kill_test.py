@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_medsam.engine.cleaning import Cleaning, CleaningKind
 from napari_medsam.engine.errors import ImageError
 from napari_medsam.engine.io import open_labels
 from napari_medsam.engine.journal import Journal, Record, read_journal
@@ -126,12 +127,12 @@ class Worker:
         for _ in range(steps):
             self.step(
                 self.rng.choice(
-                    ["predict"] * 5 + ["propagate", "undo", "undo", "redo", "remove_prompt", "rename", "save"]
+                    ["predict"] * 5 + ["propagate", "clean", "undo", "undo", "redo", "remove_prompt", "rename", "save"]
                 )
             )
         self.tell(aim=phase)
         while True:
-            answers = self.rng.choice(["predict", "predict", "predict", "propagate"])
+            answers = self.rng.choice(["predict", "predict", "predict", "propagate", "clean"])
             self.step("save" if phase == "save" and self.rng.random() < 0.9 else answers)
 
     def step(self, kind: str) -> None:
@@ -156,6 +157,10 @@ class Worker:
             middle = SHAPE[0] // 2
             # A few slices: what is proved here is the writing, not the model.
             session.propagate([o.id for o in session.objects if o.mask][:2], Route(first=middle - 2, last=middle + 2))
+        elif kind == "clean" and any(o.mask for o in session.objects):
+            self.enter("predict")
+            cleaning = Cleaning(self.rng.choice(list(CleaningKind)), self.rng.choice([0.0, 30.0, 3000.0]))
+            session.clean([o.id for o in session.objects], cleaning)
         else:
             self.enter("predict")
             self.predict()

@@ -11,7 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from region_grower import RegionGrower, blobs
+from scipy import ndimage
 
+from napari_medsam.engine.cleaning import Cleaning, CleaningKind
 from napari_medsam.engine.errors import PromptError
 from napari_medsam.engine.objects import Overlap
 from napari_medsam.engine.postprocess import tidy
@@ -30,6 +32,23 @@ class PlainObject:
         self.name = name
         self.steps = []
         self.mask = np.zeros(SHAPE, dtype=bool)
+
+
+def cleaned(mask, cleaning):
+    """By scipy; a voxel of the volume is 1 mm³."""
+    if not mask.any():
+        return mask
+    if cleaning.kind is CleaningKind.FILL_HOLES:
+        for axis in range(3):
+            if np.ptp(np.nonzero(mask)[axis]) == 0:
+                flat = [ndimage.binary_fill_holes(one) for one in np.moveaxis(mask, axis, 0)]
+                return np.moveaxis(np.stack(flat), 0, axis)
+        return ndimage.binary_fill_holes(mask)
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    enough = cleaning.smallest if cleaning.kind is CleaningKind.REMOVE_ISLANDS else np.inf
+    return np.isin(pieces, [sizes.argmax(), *(np.flatnonzero(sizes[1:] >= enough) + 1)])
 
 
 def prompts_of(steps):
@@ -169,6 +188,24 @@ class SessionMachine(RuleBasedStateMachine):
             item.steps.append((item.mask & ~old, old & ~item.mask))
         self.session.edit(id_, Region.of(wanted))
 
+    @precondition(lambda self: self.plain.objects)
+    @rule(data=st.data(), kind=st.sampled_from(CleaningKind), smallest=st.integers(0, 5), every=st.booleans())
+    def clean(self, data, kind, smallest, every):
+        ids = sorted(self.plain.objects) if every else [self.pick(data)]
+        cleaning = Cleaning(kind, float(smallest))
+        before = copy.deepcopy(self.plain.objects)
+        changed = {i: mask for i in ids if ((mask := cleaned(before[i].mask, cleaning)) != before[i].mask).any()}
+        for i, mask in changed.items():
+            self.plain.put(i, mask, before[i].mask)
+        if any((before[i].mask != self.plain.objects[i].mask).any() for i in ids):
+            self.plain.past.append(before)
+            self.plain.future = []
+            for i in changed:
+                self.plain.objects[i].steps.append(cleaning)
+        else:
+            self.plain.objects = before
+        self.session.clean(ids, cleaning)
+
     @precondition(lambda self: any(prompts_of(o.steps) for o in self.plain.objects.values()))
     @rule(data=st.data())
     def remove_prompt(self, data):
@@ -183,6 +220,8 @@ class SessionMachine(RuleBasedStateMachine):
                 if isinstance(step, list):
                     sofar += step
                     mask = self.plain.kept(id_, self.plain.answer(sofar, mask), mask)
+                elif isinstance(step, Cleaning):
+                    mask = self.plain.kept(id_, cleaned(mask, step), mask)
                 else:
                     mask = (mask | step[0]) & ~step[1]
         except PromptError:
