@@ -1,12 +1,15 @@
 """Makes the pictures of the Segment widget in ``docs/images`` from the real window, with real keys and mouse events.
 
-xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_screenshots.py
+xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_screenshots.py [SAM 2 WEIGHTS]
+
+With a file of weights, named as for ``load_segmenter`` without ``sam2:``, there is a picture of everything on a slice.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,6 +106,42 @@ def box_in_3d(p: Photographer, truth: tuple[tuple[int, int, int], tuple[int, int
     p.wait()
 
 
+def propagation(p: Photographer) -> None:
+    """Half-way, with the slice that was answered last on the screen, and the whole, from the front."""
+    bar, work = p.widget.propagate, p.widget.controller.propagation.slices
+    bar.more_button.click()
+    answered: list[int] = []
+
+    def watch(_work: object, index: int, *_: object) -> None:
+        answered.append(index)
+        if len(answered) == 6:
+            p.take("propagating")
+
+    work.answered.connect(watch)
+    bar.button.click()
+    p.wait()
+    work.answered.disconnect(watch)
+    bar.more_button.click()
+    p.viewer.dims.order = (1, 0, 2)
+    p.viewer.reset_view()
+    p.take("propagated")
+    p.viewer.dims.order = (0, 1, 2)
+    p.viewer.reset_view()
+
+
+def everything(sample: Sample, weights: str, level: int) -> None:
+    """All objects that a SAM 2 finds on a slice."""
+    p = Photographer(sample)
+    p.widget.controller.choose_model(f"sam2:{weights}")
+    p.show(level, sample.volume.shape[1] / 2, sample.volume.shape[2] / 2)
+    p.use(Tool.BOX)
+    p.wait()
+    p.widget.tools.everything_button.click()
+    p.wait()
+    p.take("everything")
+    p.viewer.close()
+
+
 def main() -> None:
     """Take every picture."""
     FOLDER.mkdir(exist_ok=True)
@@ -138,6 +177,7 @@ def main() -> None:
     )
     p.wait()
     p.take("mask")
+    propagation(p)
     while p.widget.controller.work.session and p.widget.controller.work.session.can_undo:
         p.widget.controller.undo()
         p.wait()
@@ -167,6 +207,8 @@ def main() -> None:
     p.image.visible = False
     p.take("objects-3d")
     p.viewer.close()
+    for weights in sys.argv[1:2]:
+        everything(sample, weights, z)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ _POLARITY_STYLE = "QPushButton {{ background-color: {}; color: white; font-weigh
 
 
 class ToolBar(QWidget):
-    """Four toggle buttons, of which at most one is down, the polarity, and the step from a 2D to a 3D box."""
+    """Four toggle buttons, of which at most one is down, the polarity, and what needs no mouse on the canvas."""
 
     tool_chosen = Signal(object)
     """The tool whose button was pressed down, or None when it was released."""
     polarity_flipped = Signal()
     extend_requested = Signal()
+    everything_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,8 +46,15 @@ class ToolBar(QWidget):
         )
         self._extend.clicked.connect(self.extend_requested)
         layout.addWidget(self._extend, 3, 0, 1, 2)
+        self._everything = _button(
+            "Segment everything on this slice",
+            "Make an object of each thing the model finds on the displayed slice. Undo takes all of them back.",
+        )
+        self._everything.clicked.connect(self.everything_requested)
+        layout.addWidget(self._everything, 4, 0, 1, 2)
         self.set_positive(True)
         self.set_extendable(False)
+        self.set_finder(False)
 
     def button(self, tool: Tool) -> QPushButton:
         """The toggle button of a tool."""
@@ -67,6 +75,15 @@ class ToolBar(QWidget):
         """Show the polarity of the next prompt."""
         self._polarity.setText(f"+  Include  ({Key.POLARITY})" if positive else f"-  Exclude  ({Key.POLARITY})")
         self._polarity.setStyleSheet(_POLARITY_STYLE.format("rgb(0, 110, 10)" if positive else "rgb(160, 10, 5)"))
+
+    @property
+    def everything_button(self) -> QPushButton:
+        """The button that finds all objects of a slice."""
+        return self._everything
+
+    def set_finder(self, finds: bool) -> None:
+        """Offer to find all objects of a slice, where the model can."""
+        self._everything.setVisible(finds)
 
     def set_extendable(self, extendable: bool) -> None:
         """Enable the step from a 2D to a 3D box."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from psygnal import Signal
 
-from napari_medsam.engine.errors import ImageError, MedSamError
+from napari_medsam.engine.errors import ImageError, MedSamError, WeightsError
 from napari_medsam.engine.journals import new_journal
 from napari_medsam.engine.looking_ahead import Anticipating, LookAhead
-from napari_medsam.engine.objects import Overlap
+from napari_medsam.engine.objects import Overlap, SegmentedObject
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.engine.window import Window
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.jobs import Dispatch, Jobs
-from napari_medsam.widgets.propagation_work import PropagationWork
+from napari_medsam.widgets.propagation import Propagation
 from napari_medsam.widgets.strokes import extended_to, united
 
 
@@ -67,14 +68,12 @@ class SegmentController:
         self._segmenters: dict[str, Segmenter] = {}
         self._image: ImageSource | None = None
         self._images: dict[ImageSource, dict[int, FrameWork]] = {}
+        self._windows: dict[ImageSource, Window | None] = {}
         self._frame = 0
         self._overlap = Overlap.KEEP
         self.model = segmenter_names()[0]
         self.auto_run = True
-        self.propagation = PropagationWork(self._engine, dispatch)
-        self.propagation.ended.connect(self._on_propagation_ended)
-        self.propagation.succeeded.connect(self._tell_propagated)
-        self.propagation.failed.connect(self._on_failed)
+        self.propagation = Propagation(self, dispatch)
 
     @property
     def engine(self) -> Jobs:
@@ -98,9 +97,9 @@ class SegmentController:
         return tuple(self._images.get(image, {}).values())
 
     @property
-    def has_sessions(self) -> bool:
-        """Whether a session of this image was opened; from then on the model is fixed."""
-        return self._image is not None and any(work.session is not None for work in self.works(self._image))
+    def has_begun(self) -> bool:
+        """Whether something was done on the chosen image; from then on the model is fixed."""
+        return self._image is not None and any(work.has_begun for work in self.works(self._image))
 
     @property
     def segmenter(self) -> Segmenter | None:
@@ -130,10 +129,8 @@ class SegmentController:
         if image is self._image:
             self._engine.cancel_all()
             self._image = None
+        self._windows.pop(image, None)
         for work in self._images.pop(image, {}).values():
-            if work.ahead is not None:
-                # Its thread ends with the slice it is at, which may take long: not to be waited for here.
-                threading.Thread(target=work.ahead.close, name="closing", daemon=True).start()
             _close(work)
         self.changed.emit()
 
@@ -170,7 +167,20 @@ class SegmentController:
     def choose_model(self, name: str) -> None:
         """Choose the model of images that are not begun yet."""
         self.model = name
+        if self._image is not None and not self.has_begun:
+            for work in self._images[self._image].values():
+                _close(work)
+            self._images[self._image] = {}
         self.changed.emit()
+
+    def show_as(self, window: Window | None) -> None:
+        """Choose the intensities the model sees of the chosen image; None: those that suit its modality."""
+        if self._image is None:
+            return
+        self._windows[self._image] = window
+        for work in self.works(self._image):
+            if work.session is not None:
+                self._show_as(work, work.session, window)
 
     def set_auto_run(self, on: bool) -> None:
         """Choose whether prompts are answered at once."""
@@ -183,20 +193,9 @@ class SegmentController:
         image = self._image
         if work.session is not None or image is None:
             return
-        make, model, loaded = image.volume_maker(work.frame), self.model, self.segmenter
-
-        def start(task: Task) -> Session:
-            task.progress(0.0, "Reading the image")
-            volume = make()
-            task.progress(0.1, "Loading the model")
-            segmenter = loaded or load_segmenter(model)
-            session = Session(volume, segmenter, new_journal())
-            task.progress(0.3, "Preparing the image")
-            session.prepare(task)
-            return session
-
+        make, model = self._session_maker(image, work.frame), self.model
         key = ("open", id(work))
-        self._engine.submit(key, "Opening", start, partial(self._on_opened, image, work, model), self._on_failed)
+        self._engine.submit(key, "Opening", make, partial(self._on_opened, image, work, model), self.fail)
 
     def adopt(self, session: Session) -> None:
         """Take a recovered session as that of the first frame of the chosen image."""
@@ -245,25 +244,64 @@ class SegmentController:
             if work.waiting:
                 self.open()
             return
-        pending = [item.id for item in work.objects if item.pending]
-        for object_id in pending:
-            self._predict(work, object_id)
-        if not pending:
+        if not any(item.pending for item in work.objects):
             self.message.emit("No prompt waits: give one first.")
+        self.predict_waiting(work, None)
 
-    def propagate(self, axis: int, all_objects: bool = False) -> None:
-        """Carry the current object of the displayed frame, or all, along an axis; prompts that wait come first."""
+    def predict_waiting(self, work: FrameWork, object_id: int | None) -> None:
+        """Answer the prompts of a frame that wait: those of one object, or of all."""
+        for item in work.objects:
+            if item.pending and object_id in (None, item.id):
+                self._predict(work, item.id)
+
+    def open_frames(self, frames: int, then: Callable[[Sequence[FrameWork]], None]) -> None:
+        """Make the first ``frames`` frames of the chosen image ready, then go on with them."""
+        image, model = self._image, self.model
+        if image is None:
+            return
+        works = [self._images[image].setdefault(frame, FrameWork(frame)) for frame in range(frames)]
+        closed = [work for work in works if work.session is None]
+        makers = [self._session_maker(image, work.frame) for work in closed]
+
+        def open_all(task: Task) -> list[Session]:
+            opened = []
+            for done, make in enumerate(makers):
+                task.progress(done / len(makers), f"Opening frame {closed[done].frame}")
+                opened.append(make(Task()))
+            return opened
+
+        def go_on(sessions: list[Session]) -> None:
+            for work, session in zip(closed, sessions, strict=True):
+                self._on_opened(image, work, model, session)
+            if all(work.session is not None for work in works):
+                then(works)
+
+        self._engine.submit(("open all", id(image)), "Opening the frames", open_all, go_on, self.fail)
+
+    def draw_again(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
+        """Have a box of a frame drawn as its session has it."""
+        for image, frames in self._images.items():
+            if frames.get(work.frame) is work:
+                self.edited.emit(image, work.frame, lower, upper)
+
+    def segment_everything(self, axis: int, level: int) -> None:
+        """Make an object of each thing the model finds on a slice of the displayed frame."""
         work, session = self.work, self.work.session
         if session is None:
-            self.message.emit("Segment the object on one slice first, then propagate it.")
-        elif session.volume.shape[axis] == 1:
-            self.message.emit("There is one slice only along the axis you look along: nothing to propagate to.")
-        else:
-            for item in work.objects:
-                if item.pending and (all_objects or item.id == work.current):
-                    self._predict(work, item.id)
-            self.propagation.start(work, axis, all_objects)
+            return
+
+        def done(found: tuple[SegmentedObject, ...]) -> None:
+            if found:
+                work.current, work.box = found[0].id, None
+            self.message.emit(
+                f"{len(found)} found. Choose one in the list to correct, rename or delete it; Undo takes all back."
+                if found
+                else "Nothing was found on this slice that is not there yet: give a prompt."
+            )
             self.changed.emit()
+
+        find = partial(session.segment_everything, axis, level)
+        self._engine.submit(("everything", id(work)), "Looking for everything", find, done, self.fail)
 
     def cancel(self) -> None:
         """Stop what runs; prompts that were not answered wait, slices that were propagated stay."""
@@ -314,8 +352,7 @@ class SegmentController:
                 work.waiting.pop()
                 self.changed.emit()
             return
-        if self.propagation.is_running:
-            self.propagation.take_back()
+        if self.propagation.take_back(work):
             return
         if work.has_pending:
             # What runs would answer a prompt that is being taken back.
@@ -341,7 +378,15 @@ class SegmentController:
             self.message.emit(f"Saved {path.name}.")
 
         key = ("save", next(self._numbers))
-        self._engine.submit(key, f"Saving {path.name}", lambda _: session.save(path), done, self._on_failed)
+        self._engine.submit(key, f"Saving {path.name}", lambda _: session.save(path), done, self.fail)
+
+    def fail(self, error: Exception) -> None:
+        """Tell the user what went wrong."""
+        if isinstance(error, ImageError | WeightsError):
+            # There will be no session with this image or model: its prompts must not stand in the way of another.
+            self.work.waiting.clear()
+        self.failed.emit(error)
+        self.changed.emit()
 
     def close(self) -> None:
         """End the work of both threads and the sessions."""
@@ -349,6 +394,31 @@ class SegmentController:
         self._disk.close()
         for image in tuple(self._images):
             self.forget(image)
+
+    def _session_maker(self, image: ImageSource, frame: int) -> Callable[[Task], Session]:
+        """A function for the engine thread that opens a frame."""
+        make, model, loaded, window = image.volume_maker(frame), self.model, self.segmenter, self._windows.get(image)
+
+        def start(task: Task) -> Session:
+            task.progress(0.0, "Reading the image")
+            volume = make()
+            task.progress(0.1, "Loading the model")
+            segmenter = loaded or load_segmenter(model)
+            session = Session(volume, segmenter, new_journal())
+            task.progress(0.3, "Preparing the image")
+            session.show(window, task)
+            session.prepare(task)
+            return session
+
+        return start
+
+    def _show_as(self, work: FrameWork, session: Session, window: Window | None) -> None:
+        def done(_: None) -> None:
+            if work.ahead is not None:
+                work.ahead.again()
+
+        key = ("show", id(work))
+        self._engine.submit(key, "Changing the contrast", partial(session.show, window), done, self.fail)
 
     def _predict(self, work: FrameWork, object_id: int) -> None:
         session = work.session
@@ -359,7 +429,7 @@ class SegmentController:
             self._tell_result(work, object_id)
 
         key = ("predict", id(work), object_id)
-        self._engine.submit(key, "Segmenting", partial(session.predict, object_id), done, self._on_failed)
+        self._engine.submit(key, "Segmenting", partial(session.predict, object_id), done, self.fail)
 
     def _tell_result(self, work: FrameWork, object_id: int) -> None:
         item = next((o for o in work.objects if o.id == object_id), None)
@@ -372,19 +442,8 @@ class SegmentController:
         millilitres = item.mask.count * spacing[0] * spacing[1] * spacing[2] / 1000
         hint = "Click to correct it, or start the next object."
         if work.box is not None and work.box.is_flat and min(work.session.volume.shape) > 1:
-            hint = "For a 3D box, scroll to the object's other end and extend the box."
+            hint = "Propagate it to the other slices, or scroll to the object's other end and extend the box."
         self.message.emit(f"{item.name}: {millilitres:.3g} ml. {hint}")
-
-    def _tell_propagated(self, work: FrameWork) -> None:
-        work.box = None
-        self.message.emit("Propagated. Correct any slice and propagate again: slices with prompts stay as they are.")
-        self.changed.emit()
-
-    def _on_propagation_ended(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
-        for image, frames in self._images.items():
-            if frames.get(work.frame) is work:
-                self.edited.emit(image, work.frame, lower, upper)
-        self.changed.emit()
 
     def _replace_box(self, box: Box) -> None:
         work = self.work
@@ -416,7 +475,7 @@ class SegmentController:
             self.changed.emit()
             then()
 
-        self._disk.submit(next(self._numbers), text, lambda _: change(), done, self._on_failed)
+        self._disk.submit(next(self._numbers), text, lambda _: change(), done, self.fail)
 
     def _on_opened(self, image: ImageSource, work: FrameWork, model: str, session: Session) -> None:
         if not self._holds(image, work):
@@ -446,14 +505,11 @@ class SegmentController:
     def _holds(self, image: ImageSource, work: FrameWork) -> bool:
         return self._images.get(image, {}).get(work.frame) is work
 
-    def _on_failed(self, error: Exception) -> None:
-        if isinstance(error, ImageError):
-            self.work.waiting.clear()
-        self.failed.emit(error)
-        self.changed.emit()
-
 
 def _close(work: FrameWork) -> None:
+    if work.ahead is not None:
+        # Its thread ends with the slice it is at, which may take long: not to be waited for here.
+        threading.Thread(target=work.ahead.close, name="closing", daemon=True).start()
     # A journal that is not closed is offered for recovery: nothing unsaved is lost by closing a window.
     if work.session is not None and work.is_saved:
         work.session.close()

@@ -57,6 +57,12 @@ class FrameWork:
         return bool(self.waiting) or any(item.pending for item in self.objects)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether prompts were given or objects made, even if they were taken back."""
+        session = self.session
+        return self.has_pending or (session is not None and (session.can_undo or session.can_redo))
+
+    @property
     def newest_command(self) -> int:
         """Number of the newest command that is not taken back; 0 if there is none."""
         history: tuple[Command, ...] = self.session.history if self.session is not None else ()

@@ -80,8 +80,11 @@ class ResultLayer:
             self._colours = dict(colours)
             self._apply_colours()
 
-    def patch(self, frame: int, lower: Index3, labels: npt.NDArray[Any]) -> None:
-        """Replace the labels of a box of one frame that begins at the voxel ``lower``; there must be a layer."""
+    def patch(self, frame: int, lower: Index3, labels: npt.NDArray[Any], *, is_seen: bool = True) -> None:
+        """Replace the labels of a box of one frame that begins at the voxel ``lower``; there must be a layer.
+
+        Nothing is drawn anew where the box is not on the screen.
+        """
         layer = self._layer
         assert layer is not None
         if labels.size == 0:
@@ -90,7 +93,8 @@ class ResultLayer:
             layer.data = layer.data.astype(np.int32)
         box = tuple(slice(low, low + n) for low, n in zip(lower, labels.shape, strict=True))
         self._grid.frame_of(layer.data, frame)[box] = labels
-        layer.refresh(thumbnail=False, highlight=False, extent=False)
+        if is_seen:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""

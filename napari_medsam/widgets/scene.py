@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.window import Window
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.layer_grid import LayerGrid
 from napari_medsam.widgets.layer_volume import METADATA_KEY, volume_maker, volumes_in
@@ -30,6 +31,11 @@ class Scene:
     viewer : napari.Viewer
     image : napari.layers.Image
 
+    Attributes
+    ----------
+    is_as_displayed : bool
+        Whether the model sees the image in the layer's contrast.
+
     Raises
     ------
     ImageError
@@ -40,7 +46,14 @@ class Scene:
         self.image = image
         self.grid = LayerGrid.of(image)
         self.prompts = PromptLayers(viewer, image, self.grid)
+        self.is_as_displayed = False
         self.result = ResultLayer(viewer, image, self.grid, {METADATA_KEY: volumes_in(image)})
+
+    @property
+    def window(self) -> Window | None:
+        """The contrast the model is to see; None: the one that suits the modality."""
+        low, high = (float(limit) for limit in self.image.contrast_limits)
+        return Window(low, high) if self.is_as_displayed and low < high else None
 
     @property
     def layers(self) -> list[Layer]:

@@ -12,20 +12,24 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_medsam.engine.errors import MedSamError
-from napari_medsam.engine.segmenters.registry import segmenter_names
+from napari_medsam.engine.propagation import Propagator
+from napari_medsam.engine.segmenters.base import ObjectFinder
 from napari_medsam.engine.session import Session
+from napari_medsam.engine.window import Windowed
 from napari_medsam.widgets._choosers import Choosers, OverlapChooser
+from napari_medsam.widgets._file_dialogs import ask_for_weights, ask_where_to_save
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._propagate_bar import PropagateBar
 from napari_medsam.widgets._recovery_bar import RecoveryBar
 from napari_medsam.widgets._run_bar import RunBar
-from napari_medsam.widgets._save_dialog import ask_where_to_save
 from napari_medsam.widgets._status_line import StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
 from napari_medsam.widgets.controller import SegmentController
 from napari_medsam.widgets.gui_thread import GuiThread
 from napari_medsam.widgets.layer_data import image_layer
+from napari_medsam.widgets.model_library import HOW_TO_GET_MODELS, ModelLibrary
+from napari_medsam.widgets.prompt_layers import Slice
 from napari_medsam.widgets.recovery import Recovery
 from napari_medsam.widgets.stage import Stage
 from napari_medsam.widgets.tools import Key, Tool
@@ -71,6 +75,7 @@ class SegmentWidget(QWidget):
         }
         self.stage = Stage(napari_viewer, self.controller, actions)
         self.recovery = Recovery(self.controller.engine)
+        self.library = ModelLibrary(self.controller.engine)
         self._build()
         self._connect_views()
         self._connect_models()
@@ -140,16 +145,19 @@ class SegmentWidget(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(_Column(inside))
-        self.choosers.set_models(segmenter_names(), self.controller.model)
+        self.choosers.set_models(self.library.names, self.controller.model)
         self.run.set_auto_run(self.controller.auto_run)
 
     def _connect_views(self) -> None:
         controller = self.controller
         self.choosers.image_chosen.connect(lambda index: self.stage.choose(self.stage.scenes[index]))
-        self.choosers.model_chosen.connect(controller.choose_model)
+        self.choosers.model_chosen.connect(self._choose_model)
+        self.choosers.import_requested.connect(self._ask_for_weights)
+        self.choosers.contrast_chosen.connect(self.stage.set_as_displayed)
         self.tools.tool_chosen.connect(self.choose_tool)
         self.tools.polarity_flipped.connect(self._flip_polarity)
         self.tools.extend_requested.connect(self._extend_box)
+        self.tools.everything_requested.connect(self.stage.segment_everything)
         self.objects.object_chosen.connect(controller.choose_object)
         self.objects.object_renamed.connect(controller.rename_object)
         self.objects.next_requested.connect(controller.next_object)
@@ -175,6 +183,9 @@ class SegmentWidget(QWidget):
         controller.engine.idled.connect(self._on_idle)
         self.stage.images_changed.connect(self._show_images)
         self.stage.refused.connect(self._show_error)
+        self.stage.moved.connect(self._on_moved)
+        self.library.imported.connect(self._on_imported)
+        self.library.failed.connect(self._show_error)
         self.recovery.offered.connect(self.recovery_bar.offer)
         self.recovery.settled.connect(self._hide_recovery)
         self.recovery.recovered.connect(self.adopt)
@@ -188,6 +199,27 @@ class SegmentWidget(QWidget):
 
     def _extend_box(self) -> None:
         self.stage.extend_box()
+
+    def _choose_model(self, name: str) -> None:
+        self.controller.choose_model(name)
+        if self._tool is not None:
+            self.controller.open()
+
+    def _ask_for_weights(self) -> None:
+        self.status.show_message(HOW_TO_GET_MODELS)
+        ask_for_weights(self, self.library.import_weights)
+
+    def _on_imported(self, name: str) -> None:
+        self.choosers.set_models(self.library.names, self.controller.model)
+        if self.controller.has_begun:
+            self.status.show_message(f"{name} is here now: choose it for the next image.")
+        else:
+            self.choosers.choose_model(self.choosers.models.index(name))
+            self.status.show_message(f"{name} is here now, and chosen.")
+
+    def _on_moved(self, plane: Slice | None) -> None:
+        if plane is not None:
+            self.propagate.set_slice(plane.axis, plane.level)
 
     def _ask_where_to_save(self) -> None:
         scene, session = self.stage.scene, self.controller.work.session
@@ -213,8 +245,15 @@ class SegmentWidget(QWidget):
             save=any(item.mask for item in work.objects),
         )
         self.propagate.set_enabled(any(item.mask for item in work.objects) and not controller.propagation.is_running)
+        self.propagate.set_frames(self.stage.scene.grid.frames if self.stage.scene is not None else 1)
+        segmenter = None if session is None else session.segmenter
+        self.propagate.set_tracker(isinstance(segmenter, Propagator))
+        self.tools.set_finder(isinstance(segmenter, ObjectFinder))
+        is_windowed = session is not None and isinstance(session.prepared, Windowed) and not session.volume.is_colour
+        self.choosers.set_contrast_offered(is_windowed)
+        self.choosers.set_contrast(self.stage.as_displayed)
         self.overlap.set_overlap(controller.overlap)
-        self.choosers.set_model_enabled(not controller.has_sessions)
+        self.choosers.set_model_enabled(not controller.has_begun)
         self._show_tools()
 
     def _show_tools(self) -> None:

@@ -13,13 +13,16 @@ from napari_medsam.engine.prompts import Box
 from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.canvas_tools import CanvasTools
 from napari_medsam.widgets.controller import SegmentController
+from napari_medsam.widgets.following import Following
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.layer_family import load_layer_types
+from napari_medsam.widgets.layer_grid import Spot
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
 from napari_medsam.widgets.scene import Scene
 from napari_medsam.widgets.strokes import Stroke
 from napari_medsam.widgets.tools import Tool
+from napari_medsam.widgets.wish import Wish
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -41,6 +44,8 @@ class Stage:
     """Image layers came or went, or another one was chosen."""
     refused = Signal(Exception)
     """A gesture or a layer cannot be used; the error is for the user."""
+    moved = Signal(object)
+    """Another `Slice` is displayed; None in 3D."""
 
     def __init__(
         self, viewer: napari.viewer.Viewer, controller: SegmentController, actions: Mapping[str, Callable[[], None]]
@@ -53,6 +58,7 @@ class Stage:
         self.scenes: list[Scene] = []
         self.scene: Scene | None = None
         self.canvas = CanvasTools(viewer)
+        self._following = Following(viewer)
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (viewer.layers.events.inserted, self._on_layers_changed),
             (viewer.layers.events.removed, self._on_layers_changed),
@@ -69,7 +75,10 @@ class Stage:
         controller.changed.connect(self._on_changed)
         controller.opened.connect(self._on_opened)
         controller.edited.connect(self._on_edited)
-        controller.propagation.answered.connect(self._on_answered)
+        controller.propagation.slices.began.connect(self._on_propagation_began)
+        controller.propagation.slices.answered.connect(self._on_answered)
+        controller.propagation.slices.ended.connect(self._on_propagation_ended)
+        controller.propagation.frames.answered.connect(self._on_carried)
         controller.engine.submit(
             "layer types", "Getting ready", lambda _: load_layer_types(), lambda _: None, self.refused.emit
         )
@@ -78,12 +87,18 @@ class Stage:
         """Stop listening and give the layers their keys back."""
         for event, slot in self._connections:
             event.disconnect(slot)
+        if self.scene is not None:
+            self.scene.image.events.contrast_limits.disconnect(self._on_contrast)
         self._keys.set_layers([])
         self.canvas.close()
 
     def choose(self, scene: Scene | None) -> None:
         """Choose the image to segment."""
+        if self.scene is not None:
+            self.scene.image.events.contrast_limits.disconnect(self._on_contrast)
         self.scene = scene
+        if scene is not None:
+            scene.image.events.contrast_limits.connect(self._on_contrast)
         self.canvas.set_image(scene.image if scene else None, scene.grid if scene else None)
         if scene is not None:
             self._viewer.layers.selection.active = scene.image
@@ -103,6 +118,7 @@ class Stage:
         for scene in [s for s in self.scenes if not any(s.image is layer for layer in layers)]:
             self.scenes.remove(scene)
             if scene is self.scene:
+                scene.image.events.contrast_limits.disconnect(self._on_contrast)
                 self.scene = None
             scene.close()
             self._controller.forget(scene)
@@ -120,33 +136,57 @@ class Stage:
 
     def extend_box(self) -> None:
         """Stretch the newest box to the displayed slice."""
-        if self.scene is None:
-            return
-        try:
-            spot = self.canvas.spot()
-        except MedSamError as error:
-            self.refused.emit(error)
-            return
-        self._controller.extend_box(spot.axis, spot.level)
+        spot = self._spot()
+        if spot is not None:
+            self._controller.extend_box(spot.axis, spot.level)
 
-    def propagate(self, all_objects: bool) -> None:
-        """Carry masks along the axis across the displayed slice."""
-        if self.scene is None:
-            return
-        try:
-            spot = self.canvas.spot()
-        except MedSamError as error:
-            self.refused.emit(error)
+    def propagate(self, wish: Wish) -> None:
+        """Carry masks along the axis across the displayed slice, or through the frames."""
+        spot = self._spot()
+        if spot is None or self.scene is None:
             return
         self._controller.set_frame(spot.frame)
-        self._controller.propagate(spot.axis, all_objects)
+        grid = self.scene.grid
+        if wish.all_frames or (grid.frames > 1 and grid.volume_shape[spot.axis] == 1):
+            self._controller.propagation.through_frames(grid.frames, spot.level if spot.axis == 0 else 0, wish)
+        else:
+            self._controller.propagation.through_slices(spot.axis, wish)
+
+    def segment_everything(self) -> None:
+        """Find all objects on the displayed slice."""
+        spot = self._spot()
+        if spot is not None:
+            self._controller.set_frame(spot.frame)
+            self._controller.segment_everything(spot.axis, spot.level)
+
+    @property
+    def as_displayed(self) -> bool:
+        """Whether the model sees the chosen image in the contrast of its layer."""
+        return self.scene is not None and self.scene.is_as_displayed
+
+    def set_as_displayed(self, on: bool) -> None:
+        """Choose whether the model sees the chosen image in the contrast of its layer, now and as that changes."""
+        if self.scene is not None:
+            self.scene.is_as_displayed = on
+            self._controller.show_as(self.scene.window)
 
     def set_tool(self, tool: Tool | None) -> None:
         """Choose what the left mouse button draws."""
         self.canvas.set_tool(tool)
 
+    def _spot(self) -> Spot | None:
+        """The displayed slice; None, and the user told, where none is."""
+        if self.scene is None:
+            return None
+        try:
+            return self.canvas.spot()
+        except MedSamError as error:
+            self.refused.emit(error)
+            return None
+
     def _on_stroke_changed(self, stroke: Stroke) -> None:
         assert self.scene is not None
+        self._following.stop()
         try:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError:
@@ -229,10 +269,38 @@ class Stage:
         scene.show_objects(self._controller.works(scene))
         scene.result.patch(frame, lower, work.session.labels(lower, upper))
 
-    def _on_answered(self, work: FrameWork, lower: Index3, labels: Any) -> None:
-        for scene in self.scenes:
-            if scene.result.layer is not None and any(work is other for other in self._controller.works(scene)):
-                scene.result.patch(work.frame, lower, labels)
+    def _on_propagation_began(self, work: FrameWork) -> None:
+        if work is self._controller.work:
+            self._following.begin(self._plane())
+
+    def _on_answered(self, work: FrameWork, index: int, lower: Index3, labels: Any) -> None:
+        scene = self._scene_of(work)
+        if scene is None or scene.result.layer is None:
+            return
+        if scene is not self.scene or work is not self._controller.work:
+            scene.result.patch(work.frame, lower, labels, is_seen=False)
+            return
+        plane = self._plane()
+        # In 3D the whole layer is drawn anew each time, which takes too long for every slice: it is once at the end.
+        scene.result.patch(work.frame, lower, labels, is_seen=plane is not None and plane.level == index)
+        self._following.show(scene.image, scene.grid, index)
+
+    def _on_carried(self, work: FrameWork, index: int, lower: Index3, labels: Any) -> None:
+        scene = self._scene_of(work)
+        if scene is not None and scene.result.layer is not None:
+            plane = self._plane()
+            is_seen = work is self._controller.work and plane is not None and (plane.axis != 0 or plane.level == index)
+            scene.result.patch(work.frame, lower, labels, is_seen=is_seen)
+
+    def _on_propagation_ended(self, work: FrameWork, *_: object) -> None:
+        scene = self._scene_of(work)
+        if scene is None:
+            self._following.stop()
+        else:
+            self._following.end(scene.image, scene.grid)
+
+    def _scene_of(self, work: FrameWork) -> Scene | None:
+        return next((s for s in self.scenes if any(work is other for other in self._controller.works(s))), None)
 
     def _on_view_changed(self) -> None:
         if self.scene is None:
@@ -241,11 +309,18 @@ class Stage:
             self._controller.set_frame(self.canvas.frame())
         plane = self._plane()
         self.scene.redraw_prompts(self._controller.work, plane)
-        self._look_ahead(plane)
+        self._following.look(plane)
+        if not self._following.is_on:
+            self._look_ahead(plane)
+        self.moved.emit(plane)
 
     def _on_layers_changed(self) -> None:
         self.look_for_images()
         self._bind_keys()
+
+    def _on_contrast(self) -> None:
+        if self.scene is not None and self.scene.is_as_displayed:
+            self._controller.show_as(self.scene.window)
 
     def _on_renamed(self) -> None:
         self.images_changed.emit()

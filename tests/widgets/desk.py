@@ -15,7 +15,7 @@ from napari_medsam.engine.region import Region
 from napari_medsam.widgets.segment_widget import SegmentWidget
 from napari_medsam.widgets.tools import Key, Tool
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 600_000
 NO_MODIFIER = Qt.KeyboardModifier.NoModifier
 
 

@@ -54,16 +54,16 @@ def test_the_mask_grows_is_cancelled_corrected_and_propagated_again(desk: Desk, 
     before = np.array(desk.labels.data)
     shown: dict[int, Any] = {}
 
-    def watch(work: Any, lower: Any, labels: Any) -> None:
+    def watch(_work: Any, index: int, *_: Any) -> None:
         assert desk.work.session.history[-1].kind == "predict", "not at the end, but as each slice is answered"
-        shown[lower[0]] = np.array(desk.labels.data[lower[0]])
+        shown[index] = np.array(desk.labels.data[index])
         if len(shown) == 3:
             desk.widget.progress.cancel_button.click()
 
-    desk.widget.controller.propagation.answered.connect(watch)
+    desk.widget.controller.propagation.slices.answered.connect(watch)
     desk.widget.propagate.button.click()
     desk.wait_idle()
-    desk.widget.controller.propagation.answered.disconnect(watch)
+    desk.widget.controller.propagation.slices.answered.disconnect(watch)
     assert list(shown)[:3] == [level + 1, level + 2, level + 3]
     assert min(shown) > level, "stopped before the other way"
     assert any((labels != before[index]).any() for index, labels in shown.items())
@@ -97,7 +97,7 @@ def test_undo_while_it_runs_takes_all_of_it_back(desk: Desk, phantom: Sample) ->
         if len(seen) == 2:
             desk.press_key(Key.UNDO)
 
-    desk.widget.controller.propagation.answered.connect(watch)
+    desk.widget.controller.propagation.slices.answered.connect(watch)
     desk.widget.propagate.button.click()
     desk.wait_idle()
     np.testing.assert_array_equal(desk.labels.data, before)

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QWidget
 
+from napari_medsam.widgets._file_dialogs import ask_where_to_save, completed
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
-from napari_medsam.widgets._save_dialog import ask_where_to_save, completed
 from napari_medsam.widgets._status_line import ErrorDialog, StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
 from napari_medsam.widgets.tools import Key, Tool

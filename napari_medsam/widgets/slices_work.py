@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 from psygnal import Signal
 
 from napari_medsam.engine.errors import PromptError
-from napari_medsam.engine.objects import Overlap
 from napari_medsam.engine.propagation import PropagatedSlice, Route
-from napari_medsam.engine.region import Region
-from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.jobs import Dispatch, Jobs
+from napari_medsam.widgets.slice_display import SliceDisplay
 
 
-class PropagationWork:
+class SlicesWork:
     """Propagation as a job of the engine thread; methods are called, and signals emitted, on the GUI thread.
 
     Parameters
@@ -31,8 +26,10 @@ class PropagationWork:
         Brings a call to the GUI thread.
     """
 
-    answered = Signal(object, tuple, object)
-    """``(work, lower, labels)``: what a slice will show."""
+    began = Signal(object)
+    """``(work)``: the first slice is looked at."""
+    answered = Signal(object, int, tuple, object)
+    """``(work, index, lower, labels)``: what a slice will show."""
     ended = Signal(object, tuple, tuple)
     """``(work, lower, upper)``: it came to its end or was stopped; this box is to be drawn as the session has it."""
     succeeded = Signal(object)
@@ -49,7 +46,7 @@ class PropagationWork:
         """Whether slices are being answered."""
         return self._running is not None
 
-    def start(self, work: FrameWork, axis: int, all_objects: bool) -> None:
+    def start(self, work: FrameWork, route: Route, all_objects: bool) -> None:
         """Propagate the current object of a frame that has a session, or all its objects."""
         session = work.session
         assert session is not None
@@ -61,16 +58,16 @@ class PropagationWork:
             chosen = masked if all_objects else [id_ for id_ in masked if id_ == current]
             if not chosen:
                 raise PromptError("Segment the object on one slice first: there is nothing yet to propagate.")
-            display = _Display(session, axis, chosen)
+            display = SliceDisplay(session, route.axis, chosen)
             newest = session.history[-1].number
             self._dispatch(partial(self._begin, work, newest))
 
             def show(step: PropagatedSlice) -> None:
                 lower, labels = display.slice_with(step)
-                self._dispatch(lambda: self.answered.emit(work, lower, labels))
+                self._dispatch(lambda: self.answered.emit(work, step.index, lower, labels))
 
             try:
-                session.propagate(chosen, Route(axis=axis), task, show)
+                session.propagate(chosen, route, task, show)
             finally:
                 self._dispatch(partial(self._end, work, *display.box))
 
@@ -93,41 +90,8 @@ class PropagationWork:
 
     def _begin(self, work: FrameWork, newest: int) -> None:
         self._running = work, newest
+        self.began.emit(work)
 
     def _end(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
         self._running = None
         self.ended.emit(work, lower, upper)
-
-
-class _Display:
-    """What slices show while their masks are not the session's yet."""
-
-    def __init__(self, session: Session, axis: int, object_ids: list[int]) -> None:
-        self._session = session
-        self._axis = axis
-        self._shown: dict[int, dict[int, Region]] = {}
-        self._touched = [session.mask(id_) for id_ in object_ids]
-
-    @property
-    def box(self) -> tuple[Index3, Index3]:
-        """First voxel of what was drawn over and one past its last."""
-        lower = np.min([region.lower for region in self._touched], axis=0).tolist()
-        upper = np.max([region.upper for region in self._touched], axis=0).tolist()
-        return (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2])
-
-    def slice_with(self, step: PropagatedSlice) -> tuple[Index3, npt.NDArray[np.uint16]]:
-        """First voxel and labels of a slice, with the answers to all objects so far."""
-        # A slice may come twice, with different objects.
-        masks: Mapping[int, Region] = self._shown.setdefault(step.index, {}) | dict(step.masks)
-        self._shown[step.index] = dict(masks)
-        self._touched += [region for region in step.masks.values() if region]
-        low, high = [0, 0, 0], list(self._session.volume.shape)
-        low[self._axis], high[self._axis] = step.index, step.index + 1
-        lower, upper = (low[0], low[1], low[2]), (high[0], high[1], high[2])
-        labels = self._session.labels(lower, upper)
-        gives_way = self._session.overlap is Overlap.KEEP
-        labels[np.isin(labels, list(masks))] = 0
-        for id_, region in sorted(masks.items()):
-            inside = region.inside(lower, upper)
-            labels[inside & (labels == 0) if gives_way else inside] = id_
-        return lower, labels

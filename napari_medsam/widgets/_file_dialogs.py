@@ -1,4 +1,4 @@
-"""Asks where to save, without stopping the event loop."""
+"""Asks where to save and what to import, without stopping the event loop."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ def ask_where_to_save(parent: QWidget, suggestion: str, from_dicom: bool, save: 
     dialog.selectFile(f"{suggestion}{endings[0]}")
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.fileSelected.connect(lambda chosen: save(completed(Path(chosen), dialog.selectedNameFilter())))
+    dialog.open()
+    return dialog
+
+
+def ask_for_weights(parent: QWidget, chosen: Callable[[Path], None]) -> QFileDialog:
+    """Open a file dialog; ``chosen`` is called with the file of weights if one is chosen."""
+    dialog = QFileDialog(parent, "Import SAM 2 weights")
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setNameFilter("Weights (*.pt *.pth *.safetensors)")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(lambda path: chosen(Path(path)))
     dialog.open()
     return dialog
 

@@ -1,0 +1,208 @@
+"""How long the window stands still while a mask is propagated: the longest gap between two beats of a timer of 5 ms.
+
+A real napari window with the demo's volume. A box on a slice, propagate, cancel half-way, correct on another slice,
+propagate again, undo; with the bundled model and with a SAM 2.1 tiny of random weights at 512. Beside each phase stands
+the longest gap while the user scrolls with no work under way: that is napari's own, and the display's. Needs a display.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/window_stalls.py [--quick] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import napari
+import numpy as np
+import torch
+from _rows import Rows, arguments, hardware
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from napari_medsam.engine.samples import Sample, mni152
+from napari_medsam.engine.segmenters.sam2.keys import to_meta_keys
+from napari_medsam.engine.weights.card import Card, write_card
+from napari_medsam.widgets.launch import open_window
+from napari_medsam.widgets.segment_widget import SegmentWidget
+from napari_medsam.widgets.tools import Key, Tool
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "engine" / "segmenters" / "sam2"))
+from lively import lively_sam2
+
+LIMIT = 100.0
+"""Milliseconds that the window may stand still at most."""
+
+_BEAT = 5
+_SAM2 = "random.pt"
+
+
+class Heart:
+    """Beats on the GUI thread and keeps the longest gap between two beats."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._latest = time.perf_counter()
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(_BEAT)
+
+    def begin(self) -> None:
+        self._latest = time.perf_counter()
+        self.longest = 0.0
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.longest = max(self.longest, 1000 * (now - self._latest))
+        self._latest = now
+
+
+class User:
+    """A window, and hands to use it."""
+
+    def __init__(self, sample: Sample, model: str) -> None:
+        self.viewer = open_window(sample.volume, name="brain")
+        self.widget: SegmentWidget = self.viewer.window.dock_widgets["Segment"]
+        self.widget.window().resize(1400, 900)
+        QTest.qWait(1000)
+        self.viewer.reset_view()
+        QTest.qWait(500)
+        found = self.widget.window().findChildren(QWidget)
+        self.canvas = next(w for w in found if type(w).__name__ == "CanvasBackendDesktop")
+        self.image = next(iter(self.viewer.layers))
+        choosers = self.widget.choosers
+        choosers.choose_model(choosers.models.index(model))
+        self.press(Key.TOOLS[Tool.BOX])
+        self.wait()
+
+    def show(self, *voxel: float) -> None:
+        self.viewer.dims.point = self.image.data_to_world(voxel)
+
+    def press(self, key: str) -> None:
+        *modifiers, last = key.split("+")
+        held = Qt.KeyboardModifier.ControlModifier if modifiers else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(self.canvas, getattr(Qt.Key, f"Key_{last}"), held)
+
+    def drag(self, first: Sequence[float], last: Sequence[float]) -> None:
+        start, end = self._pixel(first), self._pixel(last)
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QTest.mousePress(self.canvas, left, none, start)
+        for part in np.linspace(0.1, 1, 10):
+            QTest.mouseMove(self.canvas, start + (end - start) * float(part))
+            QTest.qWait(10)
+        QTest.mouseRelease(self.canvas, left, none, end)
+
+    def scroll(self, levels: Sequence[int], voxel: Sequence[float]) -> None:
+        for level in levels:
+            self.show(level, *voxel[1:])
+            QTest.qWait(50)
+
+    def wait(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Wait until nothing is under way, or until something has happened."""
+        idle = 0
+        while idle < 3 and not until():
+            QTest.qWait(20)
+            idle = 0 if self.widget.controller.busy else idle + 1
+
+    def close(self) -> None:
+        self.viewer.close()
+        QTest.qWait(200)
+
+    def _pixel(self, voxel: Sequence[float]) -> QPoint:
+        world = np.asarray(self.image.data_to_world(voxel))[list(self.viewer.dims.displayed)]
+        camera = self.viewer.scene.camera
+        size = np.array([self.canvas.height(), self.canvas.width()])
+        row, column = (world - np.asarray(camera.center)[-2:]) * camera.zoom + size / 2
+        return QPoint(round(column), round(row))
+
+
+def measure(model: str, title: str, sample: Sample, reach: int, rows: Rows) -> None:
+    """The whole way with one model; no further than ``reach`` slices from the first."""
+    user = User(sample, model)
+    heart = Heart()
+    truth = sample.truth("left lateral ventricle")
+    middle = (truth.lower[0] + truth.upper[0]) // 2
+    corner, opposite = truth.lower[1:], tuple(u - 1 for u in truth.upper[1:])
+    user.scroll(range(middle - 10, middle), truth.lower)
+    heart.begin()
+    user.scroll([*range(middle - 10, middle + 10), middle], truth.lower)
+    alone = heart.longest
+
+    @contextmanager
+    def phase(name: str) -> Iterator[None]:
+        heart.begin()
+        yield
+        QTest.qWait(3 * _BEAT)
+        rows.add(f"{title}: {name}", "longest stall", "ms", heart.longest, "napari scrolling, no work", alone)
+
+    def draw(level: int) -> None:
+        user.show(level, *corner)
+        QTest.qWait(100)
+        user.drag((level, *corner), (level, *opposite))
+        user.wait()
+
+    bar, propagation = user.widget.propagate, user.widget.controller.propagation.slices
+    with phase("first box"):
+        draw(middle)
+    for button, level in zip(bar.limit_buttons, (middle - reach, middle + reach), strict=True):
+        user.show(level, *corner)
+        QTest.qWait(50)
+        button.click()
+    user.show(middle, *corner)
+    seen = itertools.count(1)
+    half: list[int] = []
+    propagation.answered.connect(lambda *_: half.append(next(seen)))
+    with phase("propagate, cancelled half-way"):
+        bar.button.click()
+        user.wait(lambda: len(half) >= reach)
+        user.widget.progress.cancel_button.click()
+        user.wait()
+    with phase("corrected on another slice"):
+        draw(middle + reach // 2)
+    with phase("propagate again"):
+        bar.button.click()
+        user.wait()
+    with phase("undo"):
+        user.press(Key.UNDO)
+        user.wait()
+    steps = [command.kind for command in user.widget.controller.work.session.history]
+    assert steps == ["add", "predict", "propagate", "predict"], steps
+    user.close()
+
+
+def save_sam2(folder: Path) -> None:
+    """A SAM 2.1 tiny of random weights, as a file of a folder of models."""
+    path = folder / _SAM2
+    torch.save({"model": to_meta_keys(lively_sam2(image_size=512).state_dict())}, path)
+    write_card(path, Card(title="Random", family="sam2", size="tiny", version="2.1", image_size=512))
+
+
+def main() -> None:
+    options = arguments(__doc__).parse_args()
+    print(hardware())
+    rows = Rows()
+    sample = mni152()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {
+            "NAPARI_MEDSAM_JOURNALS": f"{folder}/journals",
+            "NAPARI_MEDSAM_MODELS": folder,
+            "NAPARI_MEDSAM_CACHE": f"{folder}/cache",
+        }
+        save_sam2(Path(folder))
+        measure("compact", "compact", sample, 4 if options.quick else 16, rows)
+        measure(f"sam2:{_SAM2}", "SAM 2.1 tiny, 512", sample, 3 if options.quick else 8, rows)
+    worst = max(row["ours"] for row in rows.rows)
+    rows.add("all", "longest stall", "ms", worst, "limit", LIMIT)
+    rows.save(options.json)
+
+
+if __name__ == "__main__":
+    main()
+    napari.Viewer.close_all()

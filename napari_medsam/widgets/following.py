@@ -1,0 +1,71 @@
+"""Shows a propagation while it runs: each slice as it is answered, the displayed one going along."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from napari_medsam.widgets.prompt_layers import Slice
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_medsam.widgets.layer_grid import LayerGrid
+
+_STEP = 0.1
+"""Seconds between two slices shown: faster than an eye follows, slow enough to leave the window its time."""
+
+
+class Following:
+    """Scrolls with a propagation as long as the user does not scroll, and back to where it began.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._home: Slice | None = None
+        self._shown: Slice | None = None
+        self._latest = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the displayed slice is the propagation's, not the user's."""
+        return self._home is not None
+
+    def begin(self, plane: Slice | None) -> None:
+        """Follow from this slice; None, which is 3D, is not followed."""
+        self._home = self._shown = plane
+
+    def look(self, plane: Slice | None) -> None:
+        """Say what is displayed: where the user has scrolled to another slice, it is left there."""
+        if plane != self._shown:
+            self._home = None
+
+    def stop(self) -> None:
+        """Leave the displayed slice to the user."""
+        self._home = None
+
+    def show(self, image: Image, grid: LayerGrid, index: int) -> None:
+        """Scroll to a slice that was answered."""
+        now = time.monotonic()
+        if self._home is not None and now - self._latest >= _STEP:
+            self._latest = now
+            self._scroll(image, grid, Slice(self._home.axis, index))
+
+    def end(self, image: Image, grid: LayerGrid) -> None:
+        """Scroll back."""
+        home, self._home = self._home, None
+        if home is not None:
+            self._scroll(image, grid, home)
+
+    def _scroll(self, image: Image, grid: LayerGrid, plane: Slice) -> None:
+        self._shown = plane
+        axis = plane.axis + grid.ndim - 3
+        point = list(image.world_to_data(self._viewer.dims.point))
+        point[axis] = plane.level
+        place = axis + self._viewer.dims.ndim - grid.ndim
+        self._viewer.dims.set_point(place, image.data_to_world(point)[axis])
