@@ -22,6 +22,7 @@ from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
 from napari_medsam.engine.window import Window
+from napari_medsam.widgets.cleaning_work import CleaningWork
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.propagation import Propagation
@@ -74,6 +75,7 @@ class SegmentController:
         self.model = segmenter_names()[0]
         self.auto_run = True
         self.propagation = Propagation(self, dispatch)
+        self.cleaning = CleaningWork(self)
 
     @property
     def engine(self) -> Jobs:

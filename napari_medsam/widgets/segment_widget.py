@@ -17,6 +17,7 @@ from napari_medsam.engine.segmenters.base import ObjectFinder
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.window import Windowed
 from napari_medsam.widgets._choosers import Choosers, OverlapChooser
+from napari_medsam.widgets._clean_bar import CleanBar
 from napari_medsam.widgets._file_dialogs import ask_for_weights, ask_where_to_save
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
@@ -123,6 +124,7 @@ class SegmentWidget(QWidget):
         self.overlap = OverlapChooser()
         self.run = RunBar()
         self.propagate = PropagateBar()
+        self.clean = CleanBar()
         self.progress = ProgressRow()
         self.status = StatusLine()
         inside = QWidget()
@@ -136,6 +138,7 @@ class SegmentWidget(QWidget):
             self.objects,
             self.overlap,
             self.propagate,
+            self.clean,
             self.run,
             self.progress,
             self.status,
@@ -169,6 +172,7 @@ class SegmentWidget(QWidget):
         self.run.redo_requested.connect(controller.redo)
         self.run.save_requested.connect(self._ask_where_to_save)
         self.propagate.propagate_requested.connect(self.stage.propagate)
+        self.clean.clean_requested.connect(controller.cleaning.clean)
         self.progress.cancel_requested.connect(controller.cancel)
         self.recovery_bar.recover_requested.connect(self.recovery.recover)
         self.recovery_bar.discard_requested.connect(self.recovery.discard)
@@ -245,6 +249,7 @@ class SegmentWidget(QWidget):
             save=any(item.mask for item in work.objects),
         )
         self.propagate.set_enabled(any(item.mask for item in work.objects) and not controller.propagation.is_running)
+        self.clean.set_enabled(any(item.mask for item in work.objects))
         self.propagate.set_frames(self.stage.scene.grid.frames if self.stage.scene is not None else 1)
         segmenter = None if session is None else session.segmenter
         self.propagate.set_tracker(isinstance(segmenter, Propagator))
