@@ -6,6 +6,7 @@ values know better: each voxel is asked whether values like its own were more fr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.region import BoolArray
 
 RING = 6
@@ -61,11 +63,9 @@ class Appearance:
 def trimmed(mask: BoolArray, alike: BoolArray) -> BoolArray:
     """What of a mask looks like the object, without specks and holes; empty when hardly anything does."""
     kept = ndimage.binary_opening(mask & alike)
-    pieces, count = ndimage.label(kept)
-    if count:
-        sizes = np.bincount(pieces.ravel())[1:]
-        kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= _SMALLEST_PIECE * sizes.max()))
-        kept = ndimage.binary_fill_holes(kept)
+    largest = int(np.count_nonzero(masks.keep_largest(kept, connectivity=4)))
+    kept = masks.remove_islands(kept, math.ceil(_SMALLEST_PIECE * largest), connectivity=4)
+    kept = masks.fill_holes(kept)
     result: BoolArray = kept if kept.sum() >= _FEWEST else np.zeros_like(mask)
     return result
 

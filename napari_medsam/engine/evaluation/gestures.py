@@ -9,6 +9,7 @@ from skimage.graph import MCP
 from skimage.measure import approximate_polygon, find_contours
 from skimage.morphology import skeletonize
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.evaluation.users import next_click
 from napari_medsam.engine.prompts import Lasso, MaskPrompt, Scribble
 from napari_medsam.engine.region import BoolArray, Region
@@ -59,7 +60,7 @@ def stroke_in_error(truth: Region, answer: Region) -> Scribble | None:
     _, high, right = np.maximum(truth.upper, answer.upper if answer else truth.upper).tolist()
     box = (z, low, left), (z + 1, high, right)
     marked, right_answer = answer.inside(*box)[0], truth.inside(*box)[0]
-    pieces, _ = ndimage.label(right_answer & ~marked if click.positive else marked & ~right_answer, np.ones((3, 3)))
+    pieces, _ = masks.label(right_answer & ~marked if click.positive else marked & ~right_answer)
     piece = pieces == pieces[y - low, x - left]
     return Scribble(_placed(_centre_line(piece), 0, box[0]), positive=click.positive)
 
@@ -67,9 +68,7 @@ def stroke_in_error(truth: Region, answer: Region) -> Scribble | None:
 def outline_lasso(truth: Region) -> Lasso:
     """A lasso along the outline of the structure's largest piece in its largest slice, with few corners."""
     level, mask = largest_slice(truth)
-    pieces, count = ndimage.label(mask, np.ones((3, 3)))
-    largest = 1 + int(np.bincount(pieces.ravel(), minlength=count + 1)[1:].argmax())
-    outline = max(find_contours(np.pad(pieces == largest, 1).astype(float), 0.5), key=len) - 1
+    outline = max(find_contours(np.pad(masks.keep_largest(mask), 1).astype(float), 0.5), key=len) - 1
     corners = approximate_polygon(outline, _LASSO_TOLERANCE)
     # A sliver loses its inside with its corners.
     return Lasso(_placed(corners if len(corners) > 4 else outline, level, truth.lower))

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import block_reduce
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.evaluation.metrics import union_box
 from napari_medsam.engine.prompts import Box, Point
 from napari_medsam.engine.region import BoolArray, Region
@@ -43,8 +44,8 @@ def next_click(truth: Region, answer: Region) -> Point | None:
     """
     lower, upper = union_box(truth, answer)
     inside = truth.inside(lower, upper)
-    errors, count = ndimage.label(inside ^ answer.inside(lower, upper), structure=np.ones((3, 3, 3)))
-    if count == 0:
+    errors, count = masks.label(inside ^ answer.inside(lower, upper), connectivity=26)
+    if not count.any():
         return None
     sizes = np.bincount(errors.ravel())
     sizes[0] = 0

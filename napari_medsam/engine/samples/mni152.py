@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.io.affines import from_ras
 from napari_medsam.engine.samples.sample import Sample
 from napari_medsam.engine.volume import Volume
@@ -57,8 +58,8 @@ def mni152() -> Sample:
 
 
 def _ventricles(brain: npt.NDArray[np.bool_], fluid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    deep = ndimage.binary_erosion(ndimage.binary_fill_holes(brain), iterations=_DEPTH_MM)
-    pieces, _ = ndimage.label(fluid & deep)
+    deep = ndimage.binary_erosion(masks.fill_holes(brain), iterations=_DEPTH_MM)
+    pieces, _ = masks.label(fluid & deep, connectivity=6)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     # The largest piece is the third ventricle with the cisterns below it, the second the lateral ventricles.

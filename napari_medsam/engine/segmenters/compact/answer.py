@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
+from napari_medsam.engine import masks
 from napari_medsam.engine.prompts import Box, MaskPrompt, Point, Prompt
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
@@ -45,10 +45,9 @@ class Look:
         """The mask on the cells: its pieces that hold one of the voxels, or all of it when none are given."""
         mask = self.logits.numpy() > 0
         if voxels:
-            pieces, _ = ndimage.label(mask)
             top = np.subtract(mask.shape, 1)
             cells = [np.clip(np.round(self.grid.to_cell(v)), 0, top).astype(int) for v in voxels]
-            mask = np.isin(pieces, list({int(pieces[tuple(cell)]) for cell in cells} - {0}))
+            mask = masks.keep_touching(mask, np.array(cells), connectivity=6)
         return Region.of(mask)
 
     def extent_of(self, cells: Region) -> Extent:
@@ -100,9 +99,13 @@ def replaced(previous: Region, answer: Region, lower: Index3, upper: Index3) -> 
 
 def marked_pieces(region: Region, marked: Sequence[Region]) -> Region:
     """The pieces of a mask that something marked as inside touches: without a box nothing else was asked for."""
-    pieces, _ = ndimage.label(region.voxels)
-    chosen = {int(v) for mark in marked for v in np.unique(pieces[mark.inside(region.lower, region.upper)])} - {0}
-    return Region.of(np.isin(pieces, list(chosen)), region.lower) if chosen else region
+    touched = np.zeros_like(region.voxels)
+    for mark in marked:
+        touched |= mark.inside(region.lower, region.upper)
+    points = np.argwhere(touched & region.voxels)
+    if not len(points):
+        return region
+    return Region.of(masks.keep_touching(region.voxels, points, connectivity=6), region.lower)
 
 
 def obeyed(region: Region, prompts: Sequence[Prompt], shape: Index3) -> Region:
