@@ -11,6 +11,9 @@ from typing import Any, cast
 
 import torch
 
+# So that autograd notices when what it keeps for a gradient was written over.
+from torch.autograd.graph import increment_version
+
 from napari_medsam.engine.errors import MaskError
 from napari_medsam.engine.masks import cuda_masks, numpy_masks, orders
 from napari_medsam.engine.masks.order import Order
@@ -70,9 +73,11 @@ def _define(name: str, options: str) -> None:
 
         def in_place(mask: torch.Tensor, **given: Any) -> None:
             work(name, mask, mask, given)
+            increment_version(mask)
 
         def into(mask: torch.Tensor, out: torch.Tensor, **given: Any) -> None:
             work(name, mask, out, given)
+            increment_version(out)
 
         _library.impl(name, new, key)
         _library.impl(f"{name}_", in_place, key)
@@ -100,7 +105,9 @@ def _define_label() -> None:
         return torch.from_numpy(labels), torch.from_numpy(counts)
 
     def into(mask: torch.Tensor, out: torch.Tensor, **given: Any) -> torch.Tensor:
-        return torch.from_numpy(numpy_masks.label(mask.numpy(), orders.label(**given), out.numpy())[1])
+        counts = numpy_masks.label(mask.numpy(), orders.label(**given), out.numpy())[1]
+        increment_version(out)
+        return torch.from_numpy(counts)
 
     def no_cuda(mask: torch.Tensor, *_: torch.Tensor, **__: Any) -> torch.Tensor:
         raise MaskError(f"Pieces are numbered on the CPU only; move the mask from {mask.device} to it first.")

@@ -33,8 +33,10 @@ def clean(
     _check_device(mask, out, "result")
     if in_place:
         operator(f"{name}_")(detached, **options)
-    else:
-        operator(f"{name}_into")(detached, out, **options)
+        return out
+    if out.requires_grad and torch.is_grad_enabled():
+        raise MaskError("The result requires a gradient and cleaning has none: detach it, or use torch.no_grad().")
+    operator(f"{name}_into")(detached, out.detach(), **options)
     return out
 
 

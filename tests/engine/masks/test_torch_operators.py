@@ -131,6 +131,25 @@ def test_gradients(scores):
         masks.fill_holes_as_sam2(scores)
     with torch.no_grad():
         assert not masks.fill_holes_as_sam2(scores).requires_grad
+    for out in (torch.zeros(SHAPE, requires_grad=True), torch.zeros(SHAPE, requires_grad=True) * 1):
+        with pytest.raises(MaskError, match="result requires a gradient"):
+            masks.fill_holes_as_sam2(scores.detach(), out=out)
+        with torch.no_grad():
+            assert masks.fill_holes_as_sam2(scores, out=out) is out
+        assert torch.equal(out.detach(), masks.fill_holes_as_sam2(scores.detach()))
+
+
+def test_a_gradient_through_what_was_written_over_is_refused(mask):
+    weight = torch.ones(SHAPE, requires_grad=True)
+    for write in (
+        lambda kept: masks.fill_holes(kept, out=kept),
+        lambda kept: masks.fill_holes(mask, out=kept),
+    ):
+        kept = mask.clone()
+        total = (weight * kept).sum()
+        write(kept)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            total.backward()
 
 
 def test_tensors_that_cannot_be_used(mask, scores):
