@@ -64,7 +64,7 @@ class Tracker:
         Number of slices.
     reach : int, optional
         Tracked slices behind the current one that are remembered with their masks; by default all six that the model
-        knows. Each costs about a tenth of a slice's time.
+        knows. Each costs 2 % of a slice's time at a size of 512, more at 1024.
     positions : Positions, optional
         Of the model, where they were made before.
     """
