@@ -24,7 +24,7 @@ from napari_medsam.engine.masks.scipy_path import ScipyPath
 # touched. Caches are smaller too, so that a copy into memory of the caller's had better go around them.
 _LARGE = 32 << 20
 # Fewer voxels than this for a thread are done sooner than a second thread wakes up.
-_VOXELS_PER_THREAD = 1 << 16
+_VOXELS_PER_THREAD = 1 << 20
 
 
 def clean(mask: Array, order: Order, out: Array | None) -> Array:
@@ -96,7 +96,7 @@ def _threads(mask: Array, order: Order) -> int:
     voxels = mask.size
     if order.region is not None:
         voxels = math.prod(max(0, high - low) for low, high in zip(*order.region, strict=True))
-    return order.threads or min(_cores(), 1 + voxels // _VOXELS_PER_THREAD)
+    return order.threads or min(_cores(), max(1, voxels // _VOXELS_PER_THREAD))
 
 
 def _result_dtype(mask: Array, order: Order) -> np.dtype[Any]:
