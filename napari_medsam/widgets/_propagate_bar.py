@@ -50,7 +50,7 @@ class PropagateBar(QWidget):
         self._close_up = QCheckBox("Close-up")
         self._close_up.setToolTip("For small structures: show the model a magnified region around the object.")
         self._quick = QCheckBox("Quick")
-        self._quick.setToolTip("Remember fewer slices: a third faster, follows changes of shape less well.")
+        self._quick.setToolTip("Remember fewer slices: somewhat faster, follows changes of shape less well.")
         for place, part in {
             (0, 0): self._button,
             (0, 1): self._all,

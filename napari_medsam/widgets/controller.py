@@ -394,6 +394,11 @@ class SegmentController:
         """End the work of both threads and the sessions."""
         self._engine.close()
         self._disk.close()
+        for work in [work for frames in self._images.values() for work in frames.values()]:
+            if work.ahead is not None:
+                # Waited for, unlike in `forget`: a thread inside torch when the program ends would crash it.
+                work.ahead.close()
+                work.ahead = None
         for image in tuple(self._images):
             self.forget(image)
 

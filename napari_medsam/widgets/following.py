@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from napari_medsam.widgets.layer_grid import LayerGrid
 
 _STEP = 0.1
-"""Seconds between two slices shown: faster than an eye follows, slow enough to leave the window its time."""
+"""Least seconds between two slices shown: faster than an eye follows."""
+
+_REST = 3
+"""Times as long as showing one takes, where that is longer: the window is to have time for its user."""
 
 
 class Following:
@@ -29,7 +32,7 @@ class Following:
         self._viewer = viewer
         self._home: Slice | None = None
         self._shown: Slice | None = None
-        self._latest = 0.0
+        self._next = 0.0
 
     @property
     def is_on(self) -> bool:
@@ -51,10 +54,11 @@ class Following:
 
     def show(self, image: Image, grid: LayerGrid, index: int) -> None:
         """Scroll to a slice that was answered."""
-        now = time.monotonic()
-        if self._home is not None and now - self._latest >= _STEP:
-            self._latest = now
+        begun = time.monotonic()
+        if self._home is not None and begun >= self._next:
             self._scroll(image, grid, Slice(self._home.axis, index))
+            now = time.monotonic()
+            self._next = now + max(_STEP, _REST * (now - begun))
 
     def end(self, image: Image, grid: LayerGrid) -> None:
         """Scroll back."""
