@@ -26,7 +26,7 @@ from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
-from napari_medsam.engine.volume import Volume
+from napari_medsam.engine.volume import Volume, affine_from_spacing
 
 LEAST = 5  # slices of a structure worth carrying through
 
@@ -69,15 +69,16 @@ def in_slice(region: Region, key: int, axis: int) -> Region:
 
 def on_its_own(segmenter: Segmenter, volume: Volume, box: Box, key: int, axis: int) -> Region:
     """The answer on one slice that is shown as an image of its own."""
-    place = tuple(slice(key, key + 1) if a == axis else slice(None) for a in range(3))
-    lower, upper = list(box.lower), list(box.upper)
-    lower[axis], upper[axis] = 0, 1
-    alone = replace(volume, data=volume.data[place])
-    here = Box(tuple(lower), tuple(upper))
+    rows, columns = (a for a in range(3) if a != axis)
+    picture = np.moveaxis(np.take(volume.data, [key], axis=axis), axis, 0)
+    alone = replace(
+        volume, data=picture, affine=affine_from_spacing((1.0, volume.spacing[rows], volume.spacing[columns]))
+    )
+    here = Box((0, box.lower[rows], box.lower[columns]), (1, box.upper[rows], box.upper[columns]))
     found = segmenter.predict(segmenter.prepare(alone, Task()), [here], Region.empty(), Task()).region
-    start = list(found.lower)
+    start = [0, 0, 0]
     start[axis] = key
-    return Region(tuple(start), found.voxels) if found else found
+    return Region.of(np.expand_dims(found.full(alone.shape)[0], axis), tuple(start))
 
 
 def main() -> None:
