@@ -60,16 +60,30 @@ std::vector<int32_t> flooded(const std::vector<uint8_t>& set, const Shape& s, in
 
 Strides strides_of(const Shape& s, int64_t item) { return {s.z * s.y * s.x * item, s.y * s.x * item, s.x * item, item}; }
 
+// Whether a voxel of a mask lies on a face behind which nothing is known.
+bool on_open_face(const Shape& s, int64_t voxel, unsigned open_faces) {
+  const int64_t x = voxel % s.x, y = voxel / s.x % s.y, z = voxel / s.x / s.y;
+  const bool reached[6] = {z == 0, z == s.z - 1, y == 0, y == s.y - 1, x == 0, x == s.x - 1};
+  for (unsigned face = 0; face < 6; ++face) {
+    if (reached[face] && (open_faces >> face & 1)) return true;
+  }
+  return false;
+}
+
+// Larger than any size that is asked for.
+constexpr int64_t never = int64_t{1} << 32;
+
 bool check(std::mt19937& random, int level) {
   limit_level(static_cast<Level>(level));
   const auto below = [&](int limit) { return static_cast<int64_t>(random() % static_cast<unsigned>(limit)); };
   const bool flat = below(2) == 0;
-  const Shape s{1 + below(3), flat ? 1 : 1 + below(12), 1 + below(14), 1 + below(below(4) ? 70 : 300)};
+  const Shape s{1 + below(3), flat ? 1 : 1 + below(below(4) ? 12 : 60), 1 + below(14), 1 + below(below(4) ? 70 : 300)};
   const int choices[2][3] = {{6, 18, 26}, {4, 8, 4}};
   const int connectivity = choices[flat][below(3)];
   const int64_t voxels = s.n * s.z * s.y * s.x;
   const bool background = below(2), scores = below(3) == 0;
-  const int64_t density = 1 + below(9), size = below(12);
+  const int64_t density = 1 + below(9), size = below(3) ? below(12) : voxels;
+  const unsigned open_faces = background && below(2) ? (flat ? 60 : 63) : 0;
   const int threads = static_cast<int>(1 + below(4));
   // Exactly as many bytes as there are voxels, so that one too many is seen.
   std::vector<uint8_t> set(static_cast<size_t>(voxels)), bytes(set.size());
@@ -83,6 +97,7 @@ bool check(std::mt19937& random, int level) {
   scan.shape = s;
   scan.neighbours = neighbourhood(connectivity);
   scan.background = background;
+  scan.open_faces = open_faces;
   scan.voxels = scores ? Voxels::scores : Voxels::bytes;
   scan.test = scores ? Test::above : Test::not_zero;
   scan.threshold = 0.5f;
@@ -100,7 +115,10 @@ bool check(std::mt19937& random, int level) {
   for (int64_t n = 0; n < s.n; ++n) {
     const int64_t each = voxels / s.n;
     std::vector<int64_t> count(static_cast<size_t>(each) + 1, 0);
-    for (int64_t i = n * each; i < (n + 1) * each; ++i) ++count[size_t(labels[size_t(i)])];
+    for (int64_t i = n * each; i < (n + 1) * each; ++i) {
+      ++count[size_t(labels[size_t(i)])];
+      if (on_open_face(s, i - n * each, open_faces)) count[size_t(labels[size_t(i)])] += never;
+    }
     for (int64_t i = n * each; i < (n + 1) * each; ++i) {
       const bool turned = labels[size_t(i)] && count[size_t(labels[size_t(i)])] <= size;
       const uint8_t before = scores ? set[size_t(i)] : bytes[size_t(i)];
