@@ -4,9 +4,9 @@
     python benchmarks/kernels.py [--quick] [--json FILE] [--threads N] [--only CASE]
 
 Each figure is the median of interleaved runs, milliseconds of wall time. A peer runs with the threads it takes by
-itself; ours with as many as it thinks are of use, or N. The floor is a copy: into memory already in use, or into new memory
-where the result is new. Peers that are not installed are left out. All of it takes ten minutes; CASE is part of a
-case's name, as "organ".
+itself; ours with as many as it thinks are of use, or N. The floor is a copy: into memory already in use, or into new
+memory where the result is new. Peers that are not installed are left out. All of it takes ten minutes; CASE is part of
+a case's name, as "organ".
 """
 
 from __future__ import annotations
