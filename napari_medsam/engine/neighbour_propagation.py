@@ -61,7 +61,7 @@ def propagate_by_neighbour(
                 if index in seed.keys:
                     continue
                 is_sought = id_ in looks and (route.patience is None or missing[id_] < route.patience)
-                found = _follow(segmenter, slices, index, nearest[id_], looks[id_], task) if is_sought else None
+                found = _follow(segmenter, slices, index, nearest[id_], looks[id_]) if is_sought else None
                 missing[id_] = 0 if found is not None else missing[id_] + 1
                 if found is not None:
                     nearest[id_] = found
@@ -71,7 +71,7 @@ def propagate_by_neighbour(
 
 
 def _follow(
-    segmenter: Segmenter, slices: _Slices, index: int, neighbour: BoolArray, looks: Appearance, task: Task
+    segmenter: Segmenter, slices: _Slices, index: int, neighbour: BoolArray, looks: Appearance
 ) -> BoolArray | None:
     """The object on a slice, given its mask on the neighbour; None where it is not there."""
     before = Region.of(neighbour[None])
@@ -82,7 +82,9 @@ def _follow(
     low: Index3 = (0, top - MARGIN, left - MARGIN)
     box = Box(low, (1, bottom + MARGIN, right + MARGIN)).clipped(image.shape)
     try:
-        prediction = segmenter.predict(segmenter.prepare(image, task), [box], before, task)
+        # How far a slice is would be taken for how far the propagation is.
+        silent = Task()
+        prediction = segmenter.predict(segmenter.prepare(image, silent), [box], before, silent)
     except ImageError:  # a blank slice
         return None
     # Confidence that is no number is none given: then the mask alone decides.

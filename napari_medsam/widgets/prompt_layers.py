@@ -84,6 +84,7 @@ class PromptLayers:
         self._points: Points | None = None
         self._shapes: Shapes | None = None
         self._drawn: object = None
+        self._is_adding = False
 
     @property
     def points(self) -> Points | None:
@@ -100,6 +101,9 @@ class PromptLayers:
 
         Layers that are missing are made.
         """
+        if self._is_adding:
+            # A new layer can make the viewer show another place, which asks for prompts before the layer is there.
+            return
         if self.points is None and any(isinstance(p.prompt, Point) for p in prompts):
             self._points = self._new_points()
             self._add(self._points)
@@ -170,7 +174,11 @@ class PromptLayers:
         return Shapes(ndim=self._grid.ndim, name=name, opacity=1.0, **placement_of(self._image))
 
     def _add(self, layer: Points | Shapes) -> None:
-        add_on_top(self._viewer, layer, self._image)
+        self._is_adding = True
+        try:
+            add_on_top(self._viewer, layer, self._image)
+        finally:
+            self._is_adding = False
         layer.editable = False
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QWidget
 
@@ -18,7 +15,6 @@ from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._status_line import ErrorDialog, StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
-from napari_medsam.widgets.gui_thread import GuiThread
 from napari_medsam.widgets.tools import Key, Tool
 
 
@@ -110,23 +106,3 @@ def test_the_save_dialog_gives_the_path(qtbot: Any, tmp_path: Path) -> None:
     dialog.accept()
     qtbot.waitUntil(lambda: bool(chosen))
     assert chosen == [tmp_path / "liver.nii.gz"]
-
-
-def test_calls_from_a_thread_keep_their_order_and_leave_the_window_its_turns(qtbot: Any) -> None:
-    gui = GuiThread()
-    seen: list[object] = []
-    beat = QTimer()
-    beat.timeout.connect(lambda: seen.append("beat"))
-    beat.start(1)
-
-    def long_call(number: int) -> None:
-        time.sleep(0.03)
-        seen.append(number)
-
-    thread = threading.Thread(target=lambda: [gui.call(partial(long_call, number)) for number in range(3)])
-    thread.start()
-    thread.join()
-    qtbot.waitUntil(lambda: 2 in seen)
-    beat.stop()
-    assert [step for step in seen if step != "beat"] == [0, 1, 2]
-    assert "beat" in seen[seen.index(0) : seen.index(2)]
