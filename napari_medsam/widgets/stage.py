@@ -59,6 +59,7 @@ class Stage:
         self.scene: Scene | None = None
         self.canvas = CanvasTools(viewer)
         self._following = Following(viewer)
+        self._is_scrolling = False
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (viewer.layers.events.inserted, self._on_layers_changed),
             (viewer.layers.events.removed, self._on_layers_changed),
@@ -211,7 +212,8 @@ class Stage:
     def _on_changed(self) -> None:
         if self.scene is not None:
             self.scene.show_objects(self._controller.works(self.scene))
-            self._show_prompts()
+            if not self._is_scrolling:
+                self._show_prompts()
 
     def _look_ahead(self, plane: Slice | None) -> None:
         if plane is not None:
@@ -306,7 +308,12 @@ class Stage:
         if self.scene is None:
             return
         if self.scene.grid.ndim == 4:
-            self._controller.set_frame(self.canvas.frame())
+            # Layers that go away can change the frame, too: none is to be added then.
+            self._is_scrolling = True
+            try:
+                self._controller.set_frame(self.canvas.frame())
+            finally:
+                self._is_scrolling = False
         plane = self._plane()
         self.scene.redraw_prompts(self._controller.work, plane)
         self._following.look(plane)
