@@ -1,6 +1,6 @@
 """Draw the structures a model fails on: ``docs/images/model-failures.png``.
 
-    python benchmarks/model/failures.py ../shared/data/cases.json --scores docs/results/compact-first.json
+    python benchmarks/model/failures.py ../shared/data/cases.json --scores docs/results/compact.json
 
 Of each dataset the structure with the lowest Dice after a box and five clicks, in its largest slice: its outline in
 green, that of the answer after the box and one click in magenta. Scores are a report of ``napari-medsam evaluate``.

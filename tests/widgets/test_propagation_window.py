@@ -55,7 +55,8 @@ def test_the_mask_grows_is_cancelled_corrected_and_propagated_again(desk: Desk, 
     shown: dict[int, Any] = {}
 
     def watch(_work: Any, index: int, *_: Any) -> None:
-        assert desk.work.session.history[-1].kind == "predict", "not at the end, but as each slice is answered"
+        if len(shown) < 3:  # later ones may be on their way to the window when it is cancelled
+            assert desk.work.session.history[-1].kind == "predict", "not at the end, but as each slice is answered"
         shown[index] = np.array(desk.labels.data[index])
         if len(shown) == 3:
             desk.widget.progress.cancel_button.click()
