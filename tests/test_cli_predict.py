@@ -83,7 +83,7 @@ def test_a_folder_propagated(images: Path, tmp_path: Path, capsys: pytest.Captur
     assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
     for name in ("a", "b"):
         mask = mask_of(out / name)
-        assert mask[BRIGHT].mean() > 0.8
+        assert mask[BRIGHT].mean(axis=(1, 2)).min() > 0.6, "carried to every slice of the block"
         assert mask.sum() < 1.3 * mask[BRIGHT].size
         assert [path.name for path in (out / name).iterdir()] == ["mask.nii.gz"]
 
