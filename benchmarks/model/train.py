@@ -154,7 +154,7 @@ def train(config: Config, team: Team, device: torch.device, out: Path, start: Pa
         return
     pool = Pool(*map(Path, config.pool))
     if pool.is_flat and config.dims == 3:
-        raise SystemExit(f"{', '.join(config.pool)}: a pool of slices; a 3D training needs patches.")
+        raise SystemExit(f"{', '.join(config.pool)} holds slices; a 3D training needs patches.")
     hours = record["hours"][machine]
     saved = started = time.monotonic()
     for done in range(first, config.steps):

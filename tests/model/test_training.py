@@ -150,7 +150,7 @@ def test_a_training_of_older_scripts_gets_its_record_from_its_log(room: Path) ->
 
 def test_settings_that_fit_nothing_are_refused(room: Path) -> None:
     slices_in_3d = config(room, "slices", dims=3, steps=1, pool=str(room / "flat_pool"))
-    with pytest.raises(SystemExit, match="a pool of slices"):
+    with pytest.raises(SystemExit, match="holds slices"):
         train.main([str(slices_in_3d), "--out", str(room / "refused"), "--device", "cpu"])
     with pytest.raises(SystemExit, match="no such setting: batches"):
         train.main([str(config(room, "unknown", dims=3, batches=3)), "--out", str(room / "refused")])
