@@ -12,6 +12,7 @@ from napari_medsam.engine.errors import PromptError
 from napari_medsam.engine.region import Edit
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
+from napari_medsam.widgets.frame_work import masked_objects
 
 if TYPE_CHECKING:
     from napari_medsam.widgets.controller import SegmentController
@@ -46,7 +47,7 @@ class CleaningWork:
 
         def run(task: Task) -> dict[int, Edit]:
             # Looked for now: an answer that was awaited when the button was pressed is there.
-            chosen = [item.id for item in session.objects if item.mask and (all_objects or item.id == current)]
+            chosen = masked_objects(session, current, all_objects)
             if not chosen:
                 raise PromptError("Segment the object first: there is nothing yet to clean.")
             return session.clean(chosen, cleaning, task)

@@ -79,3 +79,8 @@ class FrameWork:
         if all(item.id != self.current for item in objects):
             self.current = objects[-1].id if objects else None
             self.box = None
+
+
+def masked_objects(session: Session, current: int | None, all_objects: bool) -> list[int]:
+    """Numbers of the objects that have a mask: of all, or of the current one alone."""
+    return [item.id for item in session.objects if item.mask and (all_objects or item.id == current)]

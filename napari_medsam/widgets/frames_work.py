@@ -13,7 +13,7 @@ from napari_medsam.engine.propagation import PropagatedSlice
 from napari_medsam.engine.series import CarriedSlice, propagate_series
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3
-from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.frame_work import FrameWork, masked_objects
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.slice_display import SliceDisplay
 
@@ -62,8 +62,7 @@ class FramesWork:
         current = base.current
 
         def run(task: Task) -> None:
-            masked = [item.id for item in home.objects if item.mask]
-            chosen = masked if all_objects else [id_ for id_ in masked if id_ == current]
+            chosen = masked_objects(home, current, all_objects)
             if not chosen:
                 raise PromptError("Segment the object in this frame first: there is nothing yet to propagate.")
             displays = [SliceDisplay(session, 0, chosen) for session in sessions]

@@ -10,7 +10,7 @@ from napari_medsam.engine.errors import PromptError
 from napari_medsam.engine.propagation import PropagatedSlice, Route
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3
-from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.frame_work import FrameWork, masked_objects
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.slice_display import SliceDisplay
 
@@ -54,8 +54,7 @@ class SlicesWork:
 
         def run(task: Task) -> None:
             # Looked for now: an answer that was awaited when the button was pressed is there.
-            masked = [item.id for item in session.objects if item.mask]
-            chosen = masked if all_objects else [id_ for id_ in masked if id_ == current]
+            chosen = masked_objects(session, current, all_objects)
             if not chosen:
                 raise PromptError("Segment the object on one slice first: there is nothing yet to propagate.")
             display = SliceDisplay(session, route.axis, chosen)
