@@ -6,6 +6,8 @@ from typing import Any
 from ledger import RESULTS, SUMMARY, lineage, read_entries
 from record import Record
 
+from napari_medsam.engine.segmenters.compact.zoom import PATCH
+
 
 def model_card(flat: Record, deep: Record) -> dict[str, Any]:
     """What ``model.json`` says beside the shape of the network.
@@ -28,12 +30,18 @@ def model_card(flat: Record, deep: Record) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "training_steps": {"2D": flat.get("steps", 0), "3D": deep.get("steps", 0)},
         "lineage": {"2D": [r["name"] for r in lineage(flat)], "3D": [r["name"] for r in lineage(deep)]},
+        "cells": {"2D": _cells(flat), "3D": _cells(deep)},
         "seed": deep.get("seed", flat.get("seed")),
         "hours": {machine: round(spent, 2) for machine, spent in hours.items() if spent > 0},
         "synthetic_share": flat.get("data", {}).get("synthetic"),
         "data": list(by_source.values()),
         "scores": _scores(deep["name"]) or _scores(flat["name"]),
     }
+
+
+def _cells(record: Record) -> int:
+    """Side of the patches as the network saw them."""
+    return int(record.get("config", {}).get("cells") or record.get("data", {}).get("cells", PATCH))
 
 
 def _scores(training: str) -> dict[str, dict[str, float]]:

@@ -45,13 +45,16 @@ class ProgressRow(QWidget):
 
     def set_progress(self, fraction: float, text: str) -> None:
         """Show how far the work is; ``fraction`` in [0, 1]."""
+        # A bar in sight paints itself, and an OpenGL window with it, before setValue returns; like this it waits.
+        self._bar.setUpdatesEnabled(False)
         self._bar.setValue(round(fraction * _STEPS))
         self._bar.setFormat(text or "Working")
+        self._bar.setUpdatesEnabled(True)
         if not self.isVisible() and not self._delay.isActive():
             self._delay.start()
 
     def finish(self) -> None:
         """Hide: there is no work."""
         self._delay.stop()
-        self._bar.reset()
         self.hide()
+        self._bar.reset()

@@ -515,8 +515,9 @@ class SegmentController:
 
 def _close(work: FrameWork) -> None:
     if work.ahead is not None:
-        # Its thread ends with the slice it is at, which may take long: not to be waited for here.
-        threading.Thread(target=work.ahead.close, name="closing", daemon=True).start()
+        # Its thread ends with the slice it is at. That may take long and is not waited for here, only when the program
+        # ends: without torch the thread would crash it.
+        threading.Thread(target=work.ahead.close, name="closing").start()
     # A journal that is not closed is offered for recovery: nothing unsaved is lost by closing a window.
     if work.session is not None and work.is_saved:
         work.session.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QTimer
+
 from napari_medsam.widgets.prompt_layers import Slice
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _REST = 3
 class Following:
     """Scrolls with a propagation as long as the user does not scroll, and back to where it began.
 
+    It scrolls in a turn of the event loop of its own: what else there is to do when a slice is answered, or the
+    propagation ends, does not add up with it to one long stall, and two scrolls in a row become one.
+
     Parameters
     ----------
     viewer : napari.viewer.Viewer
@@ -33,6 +38,10 @@ class Following:
         self._home: Slice | None = None
         self._shown: Slice | None = None
         self._next = 0.0
+        self._wanted: tuple[Image, LayerGrid, Slice] | None = None
+        self._turn = QTimer()
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._scroll)
 
     @property
     def is_on(self) -> bool:
@@ -46,30 +55,40 @@ class Following:
     def look(self, plane: Slice | None) -> None:
         """Say what is displayed: where the user has scrolled to another slice, it is left there."""
         if plane != self._shown:
-            self._home = None
+            self.stop()
 
     def stop(self) -> None:
         """Leave the displayed slice to the user."""
         self._home = None
+        self._turn.stop()
 
     def show(self, image: Image, grid: LayerGrid, index: int) -> None:
         """Scroll to a slice that was answered."""
+        if self._home is not None and time.monotonic() >= self._next:
+            self._scroll_soon(image, grid, Slice(self._home.axis, index))
+
+    def end(self, image: Image, grid: LayerGrid) -> bool:
+        """Scroll back; False where that slice is displayed already, or where the user has scrolled away."""
+        home = self._home
+        self.stop()
+        if home is None or home == self._shown:
+            return False
+        self._scroll_soon(image, grid, home)
+        return True
+
+    def _scroll_soon(self, image: Image, grid: LayerGrid, plane: Slice) -> None:
+        self._wanted = image, grid, plane
+        self._turn.start(0)
+
+    def _scroll(self) -> None:
+        assert self._wanted is not None
         begun = time.monotonic()
-        if self._home is not None and begun >= self._next:
-            self._scroll(image, grid, Slice(self._home.axis, index))
-            now = time.monotonic()
-            self._next = now + max(_STEP, _REST * (now - begun))
-
-    def end(self, image: Image, grid: LayerGrid) -> None:
-        """Scroll back."""
-        home, self._home = self._home, None
-        if home is not None:
-            self._scroll(image, grid, home)
-
-    def _scroll(self, image: Image, grid: LayerGrid, plane: Slice) -> None:
+        image, grid, plane = self._wanted
         self._shown = plane
         axis = plane.axis + grid.ndim - 3
         point = list(image.world_to_data(self._viewer.dims.point))
         point[axis] = plane.level
         place = axis + self._viewer.dims.ndim - grid.ndim
         self._viewer.dims.set_point(place, image.data_to_world(point)[axis])
+        now = time.monotonic()
+        self._next = now + max(_STEP, _REST * (now - begun))

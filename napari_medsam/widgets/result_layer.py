@@ -94,7 +94,12 @@ class ResultLayer:
         box = tuple(slice(low, low + n) for low, n in zip(lower, labels.shape, strict=True))
         self._grid.frame_of(layer.data, frame)[box] = labels
         if is_seen:
-            layer.refresh(thumbnail=False, highlight=False, extent=False)
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the displayed slice as the labels are now."""
+        if self._layer is not None:
+            self._layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""

@@ -86,6 +86,7 @@ class Stage:
 
     def close(self) -> None:
         """Stop listening and give the layers their keys back."""
+        self._following.stop()
         for event, slot in self._connections:
             event.disconnect(slot)
         if self.scene is not None:
@@ -269,7 +270,8 @@ class Stage:
             self._paint(scene)
             return
         scene.show_objects(self._controller.works(scene))
-        scene.result.patch(frame, lower, work.session.labels(lower, upper))
+        # While the view follows a propagation it is about to scroll, which draws everything anew.
+        scene.result.patch(frame, lower, work.session.labels(lower, upper), is_seen=not self._following.is_on)
 
     def _on_propagation_began(self, work: FrameWork) -> None:
         if work is self._controller.work:
@@ -298,8 +300,8 @@ class Stage:
         scene = self._scene_of(work)
         if scene is None:
             self._following.stop()
-        else:
-            self._following.end(scene.image, scene.grid)
+        elif self._following.is_on and not self._following.end(scene.image, scene.grid):
+            scene.result.redraw()
 
     def _scene_of(self, work: FrameWork) -> Scene | None:
         return next((s for s in self.scenes if any(work is other for other in self._controller.works(s))), None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from desk import Desk
@@ -76,3 +79,9 @@ def test_a_model_that_cannot_has_no_thread_for_it(desk: Desk) -> None:
     desk.show(10, 80, 80)
     assert desk.work.session is not None
     assert "looking ahead" not in threads()
+
+
+def test_the_program_ends_well_while_a_slice_is_being_made_ready() -> None:
+    program = Path(__file__).with_name("leaving.py")
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save
 from napari_medsam.engine.errors import WeightsError
 from napari_medsam.engine.segmenters.compact.calibration import Calibration
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
+from napari_medsam.engine.segmenters.compact.zoom import PATCH
 
 BUNDLED = Path(__file__).parent / "weights"
 _FILES = {2: "flat.safetensors", 3: "deep.safetensors"}
@@ -33,6 +35,8 @@ class Bundle:
         Hex digest over both weight files: names the model in journals.
     calibration : Calibration
         From the model card; without curves confidences stay as they are.
+    cells : mapping of int to int
+        Side of the patches that the 2D and the 3D network learnt on, from the model card: at another they answer worse.
     """
 
     flat: PromptUNet
@@ -40,6 +44,7 @@ class Bundle:
     licence: str
     sha256: str
     calibration: Calibration
+    cells: Mapping[int, int]
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -57,6 +62,8 @@ def load_bundle(folder: Path) -> Bundle:
         widths = tuple(int(w) for w in card["widths"])
         licence = str(card["licence"])
         calibration = Calibration.of(card)
+        cells = {dims: int(card.get("cells", {}).get(f"{dims}D", PATCH)) for dims in _FILES}
+        digest.update(json.dumps(cells).encode())
         for dims, name in _FILES.items():
             digest.update((folder / name).read_bytes())
             network = PromptUNet(dims, widths)
@@ -70,7 +77,7 @@ def load_bundle(folder: Path) -> Bundle:
         ) from error
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise WeightsError(f"The model in {folder} cannot be read as a compact model: its files do not fit.") from error
-    return Bundle(networks[2], networks[3], licence, digest.hexdigest(), calibration)
+    return Bundle(networks[2], networks[3], licence, digest.hexdigest(), calibration, cells)
 
 
 def save_bundle(folder: Path, flat: PromptUNet, deep: PromptUNet, card: dict[str, object]) -> None:

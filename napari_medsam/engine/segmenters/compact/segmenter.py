@@ -23,11 +23,10 @@ from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import (
+    SEARCH_PATCH,
     Extent,
-    cells_for,
     extent_of,
     patch_for,
-    search_cells_for,
     search_sides,
     tiles_along,
 )
@@ -95,6 +94,7 @@ class CompactSegmenter:
         self._flat = bundle.flat.to(self._device)
         self._deep = bundle.deep.to(self._device)
         self._calibration = bundle.calibration
+        self._sides = bundle.cells
         self._info = SegmenterInfo(
             name="compact" if folder is None else str(folder),
             title="Compact (bundled)" if folder is None else f"Compact, fine-tuned: {folder.name}",
@@ -196,7 +196,9 @@ class CompactSegmenter:
         """The most plausible of looks at growing surroundings of what was marked."""
         spacing = case.prepared.volume.spacing
         centre = (marked[0] + marked[1]) / 2
-        cells = search_cells_for(case.shape)
+        cells = self._cells(case.shape)
+        if cells[0] > 1:
+            cells = _index3(np.minimum(cells, SEARCH_PATCH))
         grids = []
         for side in search_sides(case.shape, spacing, marked):
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
@@ -215,7 +217,7 @@ class CompactSegmenter:
             lower, upper = (_index3(np.take(edge, order)) for edge in (box.lower, box.upper))
             lower, upper = (0, *lower[1:]), (1, *upper[1:])
             grid = patch_for(
-                lower, upper, _vec3(np.take(case.prepared.volume.spacing, order)), cells_for(_index3(picture.shape))
+                lower, upper, _vec3(np.take(case.prepared.volume.spacing, order)), self._cells(picture.shape)
             )
             inside = Region(lower, np.ones(np.subtract(upper, lower), dtype=bool))
             look = self._look(replace(case, marks=Marks(boxes=(inside,)), previous=Region.empty()), grid, picture)
@@ -240,7 +242,12 @@ class CompactSegmenter:
         return looks
 
     def _grid(self, case: _Case, extent: Extent) -> PatchGrid:
-        return patch_for(*extent, case.prepared.volume.spacing, cells_for(case.shape))
+        return patch_for(*extent, case.prepared.volume.spacing, self._cells(case.shape))
+
+    def _cells(self, shape: tuple[int, ...]) -> Index3:
+        """Cells of a patch in a volume of ``shape``: one deep for a single slice."""
+        side = self._sides[2 if shape[0] == 1 else 3]
+        return (1 if shape[0] == 1 else side, side, side)
 
     def _look(self, case: _Case, grid: PatchGrid, picture: npt.NDArray[Any] | None = None) -> Look:
         return self._look_at(case, [grid], picture)[0]

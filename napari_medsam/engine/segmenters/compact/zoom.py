@@ -12,7 +12,7 @@ from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.volume import Index3, Vec3
 
 PATCH = 64
-"""Cells a side of a patch."""
+"""Cells a side of a patch, where the model card does not say otherwise."""
 
 MARGIN = 1.5
 """The patch is this many times as long as the object's box, so that the object fills two thirds of it."""
@@ -35,16 +35,6 @@ MAX_TILES = 4
 Edges = npt.NDArray[np.float64]
 Extent = tuple[Edges, Edges]
 """First and last voxel edge ``(z, y, x)`` of something."""
-
-
-def cells_for(shape: Index3) -> Index3:
-    """Cells of a patch in a volume of ``shape``: one deep for a single slice."""
-    return (1 if shape[0] == 1 else PATCH, PATCH, PATCH)
-
-
-def search_cells_for(shape: Index3) -> Index3:
-    """Cells of a patch that only looks for an object's size; a slice is cheap enough to be looked at in full."""
-    return cells_for(shape) if shape[0] == 1 else (SEARCH_PATCH,) * 3
 
 
 def extent_of(regions: Sequence[Region], others: Sequence[Extent] = ()) -> Extent:
