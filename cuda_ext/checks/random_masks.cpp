@@ -1,5 +1,6 @@
 // The C++ kernels without Python, for the sanitizers: random masks in memory that fits them to the byte, against a flood
 // fill that anyone can check by reading. Usage: random_masks COUNT. Exits with 1 at the first difference.
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -82,7 +83,7 @@ bool check(std::mt19937& random, int level) {
   const int connectivity = choices[flat][below(3)];
   const int64_t voxels = s.n * s.z * s.y * s.x;
   const bool background = below(2), scores = below(3) == 0;
-  const int64_t density = 1 + below(9), size = below(3) ? below(12) : voxels;
+  const int64_t density = 1 + below(9), size = below(12);
   const unsigned open_faces = background && below(2) ? (flat ? 60 : 63) : 0;
   const int threads = static_cast<int>(1 + below(4));
   // Exactly as many bytes as there are voxels, so that one too many is seen.
@@ -110,17 +111,26 @@ bool check(std::mt19937& random, int level) {
   std::vector<uint8_t> out(set.size(), 9);
   scan.out = {reinterpret_cast<char*>(out.data()), strides_of(s, 1)};
   scan.copy = below(2) ? Copy::all : Copy::streamed;
-  const Choice choice{Choice::Rule::at_most, size, {}};
+  Choice choice;
+  choice.rule = std::array{Choice::Rule::at_most, Choice::Rule::all, Choice::Rule::untouched}[size_t(below(3))];
+  choice.size = size;
+  std::vector<uint8_t> spared(set.size());
+  for (int64_t i = below(5); i > 0; --i) {
+    const int64_t n = below(int(s.n)), z = below(int(s.z)), y = below(int(s.y)), x = below(int(s.x));
+    choice.points.insert(choice.points.end(), {n, z, y, x});
+    spared[size_t(((n * s.z + z) * s.y + y) * s.x + x)] = 1;
+  }
   clean(scan, choice, {scan.out, Voxels::bytes, static_cast<uint8_t>(background), 0}, threads);
   for (int64_t n = 0; n < s.n; ++n) {
     const int64_t each = voxels / s.n;
+    const int64_t most = choice.rule == Choice::Rule::at_most ? size : each;
     std::vector<int64_t> count(static_cast<size_t>(each) + 1, 0);
     for (int64_t i = n * each; i < (n + 1) * each; ++i) {
       ++count[size_t(labels[size_t(i)])];
-      if (on_open_face(s, i - n * each, open_faces)) count[size_t(labels[size_t(i)])] += never;
+      if (spared[size_t(i)] || on_open_face(s, i - n * each, open_faces)) count[size_t(labels[size_t(i)])] += never;
     }
     for (int64_t i = n * each; i < (n + 1) * each; ++i) {
-      const bool turned = labels[size_t(i)] && count[size_t(labels[size_t(i)])] <= size;
+      const bool turned = labels[size_t(i)] && count[size_t(labels[size_t(i)])] <= most;
       const uint8_t before = scores ? set[size_t(i)] : bytes[size_t(i)];
       if (out[size_t(i)] != (turned ? static_cast<uint8_t>(background) : before)) return false;
     }

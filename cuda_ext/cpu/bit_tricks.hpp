@@ -33,6 +33,16 @@ MASKS_INLINE int lowest_bit(uint64_t word) {
 #endif
 }
 
+MASKS_INLINE int highest_bit(uint64_t word) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  unsigned long index;
+  _BitScanReverse64(&index, word);
+  return static_cast<int>(index);
+#else
+  return 63 - __builtin_clzll(word);
+#endif
+}
+
 // Inlined into a function compiled for a processor that counts bits, this is one instruction.
 MASKS_INLINE uint32_t count_bits(uint64_t word) {
 #if defined(__GNUC__) || defined(__clang__)

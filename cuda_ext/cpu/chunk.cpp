@@ -1,11 +1,12 @@
 #include "chunk.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "processor.hpp"
 #include "ranked_rows.hpp"
+#include "row_reader.hpp"
 #include "runs.hpp"
 #include "union_find.hpp"
 #ifdef MASKS_X86
@@ -18,51 +19,6 @@ namespace {
 constexpr size_t most_runs = 0xfffffffe;
 // Runs in a word from which counting beats walking; measured on organs, fields and noise.
 constexpr size_t crowd = 2;
-
-// Reads rows into words, writing the output that goes along with them.
-class RowReader {
- public:
-  explicit RowReader(const Scan& scan)
-      : scan_(scan),
-        copy_(pack_bytes(scan.copy)),
-        unaligned_copy_(pack_bytes(scan.copy == Copy::streamed ? Copy::all : scan.copy)),
-        test_only_(pack_bytes(Copy::none)),
-        scores_(pack_scores(scan.test)) {}
-
-  uint64_t read(int64_t n, int64_t z, int64_t y, uint64_t* words) const {
-    const char* row = scan_.in.row(n, z, y);
-    char* out = scan_.out.data && scan_.copy != Copy::none ? scan_.out.row(n, z, y) : nullptr;
-    const int64_t x = scan_.shape.x, stride = scan_.in.strides.x;
-    if (scan_.voxels == Voxels::scores) {
-      const uint64_t any = stride == 4
-                               ? scores_(reinterpret_cast<const float*>(row), scan_.threshold, words, x)
-                               : pack_strided(row, stride, scan_.test, scan_.threshold, words, x);
-      if (out && (any || scan_.copy != Copy::set_only)) write_bits(words, out, x);
-      return any;
-    }
-    const bool dense = stride == 1 && (!out || scan_.out.strides.x == 1);
-    if (dense) {
-      const auto pack = !out ? test_only_ : reinterpret_cast<uintptr_t>(out) & 15 ? unaligned_copy_ : copy_;
-      return pack(reinterpret_cast<const uint8_t*>(row), reinterpret_cast<uint8_t*>(out), words, x);
-    }
-    if (out) {
-      const int64_t step = scan_.out.strides.x;
-      for (int64_t i = 0; i < x; ++i) out[i * step] = row[i * stride];
-    }
-    return pack_strided(row, stride, Test::not_zero, 0, words, x);
-  }
-
- private:
-  // A score becomes 1 or 0 in a mask.
-  void write_bits(const uint64_t* words, char* out, int64_t x) const {
-    const int64_t step = scan_.out.strides.x;
-    for (int64_t i = 0; i < x; ++i) out[i * step] = static_cast<char>((words[i >> 6] >> (i & 63)) & 1);
-  }
-
-  const Scan& scan_;
-  PackBytes copy_, unaligned_copy_, test_only_;
-  PackScores scores_;
-};
 
 template <class Coordinate>
 class Scanner {
@@ -121,7 +77,6 @@ class Scanner {
     if (++slot_ == kept_rows_) slot_ = 0;
     const RankedRow here = kept(0);
     reader_.read(n, z, y, here.bits);
-    if (scan_.background) invert(here.bits);
     const size_t before = chunk_.component.size();
     chunk_.edges.make_room(static_cast<size_t>(shape_.x) + 2);
     Coordinate* edges = chunk_.edges.data() + 2 * before;
@@ -146,11 +101,6 @@ class Scanner {
   RankedRow kept(int64_t rows_before) {
     const size_t place = slot(rows_before) * static_cast<size_t>(words_);
     return {bits_.data() + place, starts_.data() + place, before_.data() + place};
-  }
-
-  void invert(uint64_t* words) const {
-    for (int64_t k = 0; k < words_; ++k) words[k] = ~words[k];
-    if (shape_.x & 63) words[words_ - 1] &= ~uint64_t{0} >> (64 - (shape_.x & 63));
   }
 
   // Runs that reach an open face belong to what is beyond it from the start.

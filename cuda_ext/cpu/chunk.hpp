@@ -1,29 +1,11 @@
 // The components of a few neighbouring rows, found by one thread.
 #pragma once
 #include <cstdint>
-#include <vector>
 
 #include "buffer.hpp"
-#include "geometry.hpp"
-#include "packing.hpp"
+#include "scan.hpp"
 
 namespace masks {
-
-// What is scanned, and how.
-struct Scan {
-  Shape shape;
-  View<const char> in;
-  Voxels voxels = Voxels::bytes;
-  Test test = Test::not_zero;
-  float threshold = 0;
-
-  View<char> out;  // data is null where the scan need not write
-  Copy copy = Copy::none;
-
-  bool background = false;  // components of what is not set
-  Neighbourhood neighbours;
-  unsigned open_faces = 0;
-};
 
 // Runs are numbered from 1 in raster order; run 0 stands for everything beyond the open faces. Coordinate is the
 // narrowest number that holds a position along x, for the sake of memory.

@@ -1,24 +1,16 @@
 #include "operations.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 #include "choosing.hpp"
 #include "components.hpp"
+#include "flood.hpp"
 #include "thread_pool.hpp"
+#include "writing.hpp"
 
 namespace masks {
 namespace {
-
-template <class Value>
-void write_run(char* row, int64_t step, int64_t start, int64_t stop, Value value) {
-  if (step == int64_t{sizeof(Value)}) {
-    std::fill(reinterpret_cast<Value*>(row) + start, reinterpret_cast<Value*>(row) + stop, value);
-  } else {
-    for (int64_t x = start; x < stop; ++x) *reinterpret_cast<Value*>(row + x * step) = value;
-  }
-}
 
 // Calls visit(row's first byte, first run, last run) for the rows of a chunk.
 template <class Coordinate, class Visit>
@@ -102,7 +94,9 @@ void label_as(const Scan& scan, const View<char>& labels, bool is_zero, int32_t*
 
 void clean(const Scan& scan, const Choice& choice, const Turned& turned, int threads) {
   if (scan.shape.empty()) return;
-  if (scan.shape.x <= UINT16_MAX) {
+  if (is_for_flood(scan, choice)) {
+    flood(scan, choice, turned, threads);
+  } else if (scan.shape.x <= UINT16_MAX) {
     clean_as<uint16_t>(scan, choice, turned, threads);
   } else {
     clean_as<uint32_t>(scan, choice, turned, threads);

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "chunk.hpp"
+#include "scan.hpp"
 
 namespace masks {
 
