@@ -14,15 +14,13 @@ namespace {
 
 // More parts than threads, so that a thread with an easy one takes another.
 constexpr int64_t parts_per_thread = 4;
-// At worst, in a maze, a row is visited once for each of its runs. With no more words than this the walk over them costs
-// no more than a few joints of runs would.
-constexpr int64_t most_words = 64;
 // As long as the bits stay in the caches.
 constexpr int64_t most_voxels = int64_t{1} << 24;
 
 struct Part {
   int64_t n, first, last;
   std::unique_ptr<FloodedPart> flooded;
+  bool settled = false;
 };
 
 // Parts of one mask lie side by side, in ascending order.
@@ -32,34 +30,43 @@ std::vector<Part> split(const Shape& shape, int threads) {
   const int64_t each = std::min(units, (wanted + shape.n - 1) / shape.n);
   std::vector<Part> parts;
   for (int64_t n = 0; n < shape.n; ++n) {
-    for (int64_t i = 0; i < each; ++i) parts.push_back({n, units * i / each, units * (i + 1) / each, nullptr});
+    for (int64_t i = 0; i < each; ++i) parts.push_back({n, units * i / each, units * (i + 1) / each, nullptr, false});
   }
   return parts;
 }
 
-std::unique_ptr<FloodedPart> flooded(const Scan& scan, const Choice& choice, const Part& part) {
-  auto flooded = std::make_unique<FloodedPart>(scan, part.n, part.first, part.last);
-  flooded->read();
+void read(const Scan& scan, const Choice& choice, Part& part) {
+  part.flooded = std::make_unique<FloodedPart>(scan, part.n, part.first, part.last);
+  part.flooded->read();
   for (size_t i = 0; i < choice.points.size(); i += 4) {
     const int64_t* point = &choice.points[i];
     const int64_t unit = scan.shape.z > 1 ? point[1] : point[2];
-    if (point[0] == part.n && unit >= part.first && unit < part.last) flooded->start_at(point[1], point[2], point[3]);
+    if (point[0] == part.n && unit >= part.first && unit < part.last) part.flooded->start_at(point[1], point[2], point[3]);
   }
-  flooded->settle();
-  return flooded;
+  part.settled = part.flooded->settle();
 }
 
-// Until no part has anything new to show to its neighbours.
-void join(std::vector<Part>& parts) {
+// Until no part has anything new to show to its neighbours, or one gives up.
+bool join(std::vector<Part>& parts) {
   const auto neighbour = [&](size_t i, size_t other) {
     return other < parts.size() && parts[other].n == parts[i].n ? parts[other].flooded.get() : nullptr;
   };
-  const auto go_on = [&](size_t i) { return parts[i].flooded->go_on(neighbour(i, i - 1), neighbour(i, i + 1)); };
-  for (bool any = true; any;) {
+  bool any = true;
+  const auto go_on = [&](size_t i) {
+    if (!parts[i].flooded->see(neighbour(i, i - 1), neighbour(i, i + 1))) return true;
+    any = true;
+    return parts[i].flooded->settle();
+  };
+  while (any) {
     any = false;
-    for (size_t i = 0; i < parts.size(); ++i) any |= go_on(i);
-    for (size_t i = parts.size(); i-- > 0;) any |= go_on(i);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (!go_on(i)) return false;
+    }
+    for (size_t i = parts.size(); i-- > 0;) {
+      if (!go_on(i)) return false;
+    }
   }
+  return true;
 }
 
 template <class Value>
@@ -73,19 +80,14 @@ void turn_over(const FloodedPart& part, int64_t n, int64_t x, const View<char>& 
 
 }  // namespace
 
-bool is_for_flood(const Scan& scan, const Choice& choice) {
+bool flood(const Scan& scan, const Choice& choice, const Turned& turned, int threads) {
   if (choice.rule != Choice::Rule::all && choice.rule != Choice::Rule::untouched) return false;
-  return words_of(scan.shape.x) <= most_words && scan.shape.rows() * scan.shape.x <= most_voxels;
-}
-
-void flood(const Scan& scan, const Choice& choice, const Turned& turned, int threads) {
+  if (scan.shape.rows() * scan.shape.x > most_voxels) return false;
   std::vector<Part> parts = split(scan.shape, threads);
   const int64_t count = static_cast<int64_t>(parts.size());
-  parallel_for(count, threads, [&](int64_t i) {
-    Part& part = parts[static_cast<size_t>(i)];
-    part.flooded = flooded(scan, choice, part);
-  });
-  join(parts);
+  parallel_for(count, threads, [&](int64_t i) { read(scan, choice, parts[static_cast<size_t>(i)]); });
+  if (!std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.settled; })) return false;
+  if (!join(parts)) return false;
   parallel_for(count, threads, [&](int64_t i) {
     const Part& part = parts[static_cast<size_t>(i)];
     if (turned.voxels == Voxels::scores) {
@@ -94,6 +96,7 @@ void flood(const Scan& scan, const Choice& choice, const Turned& turned, int thr
       turn_over(*part.flooded, part.n, scan.shape.x, turned.out, turned.byte);
     }
   });
+  return true;
 }
 
 }  // namespace masks

@@ -5,10 +5,8 @@
 
 namespace masks {
 
-// Whether a flood can do it, and does it sooner.
-bool is_for_flood(const Scan& scan, const Choice& choice);
-
-// Floods from the open faces and the points; what stays dry is turned over.
-void flood(const Scan& scan, const Choice& choice, const Turned& turned, int threads);
+// Floods from the open faces and the points, and turns over what stays dry. Returns false where components have to be
+// found instead: for other rules, for large masks and for mazes. Then nothing was turned over.
+bool flood(const Scan& scan, const Choice& choice, const Turned& turned, int threads);
 
 }  // namespace masks

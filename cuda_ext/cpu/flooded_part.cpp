@@ -7,6 +7,10 @@
 namespace masks {
 namespace {
 
+// Of each row, on average, before the flood gives up. Organs, fields and noise take two to four; a maze would take one for
+// each of its windings.
+constexpr int64_t most_visits = 24;
+
 // The runs of set bits in `within`, from those in `from` up to their highest bits: the addition carries through a run to
 // the zero above it.
 MASKS_INLINE uint64_t fill_up(uint64_t from, uint64_t within) { return (((within + from) ^ within) | from) & within; }
@@ -131,6 +135,7 @@ void FloodedPart::spread(int64_t row) {
 }
 
 void FloodedPart::visit(int64_t row) {
+  ++visits_;
   if (!look_around(row)) return;
   spread(row);
   tell_neighbours(row);
@@ -163,10 +168,13 @@ bool FloodedPart::sweep() {
   return any;
 }
 
-// Reading went forward, so that much of what is left is reached on the way back.
-void FloodedPart::settle() {
-  while (sweep<false>() && sweep<true>()) {
+bool FloodedPart::settle() {
+  // Reading went forward, so that much of what is left is reached on the way back.
+  for (bool any = true, forward = false; any; forward = !forward) {
+    if (visits_ > most_visits * (end_ - begin_)) return false;
+    any = forward ? sweep<true>() : sweep<false>();
   }
+  return true;
 }
 
 bool FloodedPart::show(const FloodedPart& other, int64_t unit) {
@@ -182,10 +190,9 @@ bool FloodedPart::show(const FloodedPart& other, int64_t unit) {
   return any;
 }
 
-bool FloodedPart::go_on(const FloodedPart* before, const FloodedPart* after) {
-  const bool from_before = before && show(*before, first_ - 1), from_after = after && show(*after, last_);
-  if (from_before || from_after) settle();
-  return from_before || from_after;
+bool FloodedPart::see(const FloodedPart* before, const FloodedPart* after) {
+  const bool any = before && show(*before, first_ - 1);
+  return (after && show(*after, last_)) || any;
 }
 
 }  // namespace masks

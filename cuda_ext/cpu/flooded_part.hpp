@@ -18,10 +18,10 @@ class FloodedPart {
   void read();
   // Starts at this voxel of the part too, if it is a candidate.
   void start_at(int64_t z, int64_t y, int64_t x);
-  // Floods all that can be reached within the part.
-  void settle();
-  // Goes on from what the neighbouring parts have reached; either may be null. Returns whether anything was new.
-  bool go_on(const FloodedPart* before, const FloodedPart* after);
+  // Floods all that can be reached within the part. Returns false if it gave up, for that would take too long.
+  bool settle();
+  // Looks at what the neighbouring parts have reached; either may be null. Returns whether anything was new.
+  bool see(const FloodedPart* before, const FloodedPart* after);
 
   // Calls visit(z, y, words) for the rows with candidates that were not reached, and these.
   template <class Visit>
@@ -65,6 +65,7 @@ class FloodedPart {
   int64_t straight_[4] = {0, 0, 0, 0};
   std::vector<int64_t> slanted_, all_;
   std::vector<uint64_t> candidates_, reached_, wave_, side_;
+  int64_t visits_ = 0;
   std::vector<uint64_t> due_;  // a bit for each row that may be reached further
 };
 

@@ -71,6 +71,19 @@ std::vector<int32_t> number_in_each_mask(const Components<Coordinate>& all, int3
   return number;
 }
 
+// A run of labels where all after it in the row is still 0. Most are short: a few too many at once and zeros behind them
+// are sooner written than exactly as many, whose number no processor guesses.
+void write_label(char* row, int64_t step, int64_t start, int64_t stop, int64_t width, int32_t number) {
+  constexpr int64_t few = 8;
+  if (step != int64_t{sizeof number} || stop + few > width) {
+    write_run(row, step, start, stop, number);
+    return;
+  }
+  int32_t *to = reinterpret_cast<int32_t*>(row) + start, *end = reinterpret_cast<int32_t*>(row) + stop;
+  for (; to < end; to += few) std::fill_n(to, few, number);
+  std::fill_n(end, few, 0);
+}
+
 template <class Coordinate>
 void label_as(const Scan& scan, const View<char>& labels, bool is_zero, int32_t* counts, int threads) {
   const Components<Coordinate> all = find_components<Coordinate>(scan, threads);
@@ -84,7 +97,7 @@ void label_as(const Scan& scan, const View<char>& labels, bool is_zero, int32_t*
       // The row as a whole, for the gaps between short runs are too many to be written one by one.
       if (!is_zero) write_run<int32_t>(row, step, 0, width, 0);
       for (; run < end; ++run) {
-        write_run<int32_t>(row, step, chunk.edges[2 * run], chunk.edges[2 * run + 1], own[chunk.component[run]]);
+        write_label(row, step, chunk.edges[2 * run], chunk.edges[2 * run + 1], width, own[chunk.component[run]]);
       }
     });
   });
@@ -94,9 +107,8 @@ void label_as(const Scan& scan, const View<char>& labels, bool is_zero, int32_t*
 
 void clean(const Scan& scan, const Choice& choice, const Turned& turned, int threads) {
   if (scan.shape.empty()) return;
-  if (is_for_flood(scan, choice)) {
-    flood(scan, choice, turned, threads);
-  } else if (scan.shape.x <= UINT16_MAX) {
+  if (flood(scan, choice, turned, threads)) return;
+  if (scan.shape.x <= UINT16_MAX) {
     clean_as<uint16_t>(scan, choice, turned, threads);
   } else {
     clean_as<uint32_t>(scan, choice, turned, threads);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
+from scipy import ndimage
 
 from napari_medsam.engine import masks
 
@@ -104,3 +105,16 @@ def test_labels():
 
 def test_scores():
     check_scores(FEW, seed=3)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_maze(threads):
+    """One corridor up and down through all columns: a hole once its mouth is shut, and too long for a flood of rows."""
+    maze = np.zeros((200, 203), np.uint8)
+    maze[:, 1::2] = 1
+    maze[[0, -1]] = maze[:, [0, -1]] = 1
+    maze[1, 3:-1:4] = maze[-2, 5:-1:4] = 0
+    shut = masks.fill_holes(maze, threads=threads)
+    assert shut.all() and ndimage.binary_fill_holes(maze).all()
+    maze[0, 2] = 0
+    assert np.array_equal(masks.fill_holes(maze, threads=threads), ndimage.binary_fill_holes(maze))
