@@ -14,6 +14,8 @@ namespace {
 
 // More parts than threads, so that a thread with an easy one takes another.
 constexpr int64_t parts_per_thread = 4;
+// Fewer rows are turned over sooner than a second thread wakes up.
+constexpr int64_t rows_worth_a_thread = 4096;
 // As long as the bits stay in the caches.
 constexpr int64_t most_voxels = int64_t{1} << 24;
 
@@ -21,6 +23,7 @@ struct Part {
   int64_t n, first, last;
   std::unique_ptr<FloodedPart> flooded;
   bool settled = false;
+  int64_t dry_rows = 0;
 };
 
 // Parts of one mask lie side by side, in ascending order.
@@ -30,7 +33,7 @@ std::vector<Part> split(const Shape& shape, int threads) {
   const int64_t each = std::min(units, (wanted + shape.n - 1) / shape.n);
   std::vector<Part> parts;
   for (int64_t n = 0; n < shape.n; ++n) {
-    for (int64_t i = 0; i < each; ++i) parts.push_back({n, units * i / each, units * (i + 1) / each, nullptr, false});
+    for (int64_t i = 0; i < each; ++i) parts.push_back({n, units * i / each, units * (i + 1) / each, nullptr, false, 0});
   }
   return parts;
 }
@@ -44,6 +47,7 @@ void read(const Scan& scan, const Choice& choice, Part& part) {
     if (point[0] == part.n && unit >= part.first && unit < part.last) part.flooded->start_at(point[1], point[2], point[3]);
   }
   part.settled = part.flooded->settle();
+  if (part.settled) part.dry_rows = part.flooded->find_dry_rows();
 }
 
 // Until no part has anything new to show to its neighbours, or one gives up.
@@ -88,6 +92,9 @@ bool flood(const Scan& scan, const Choice& choice, const Turned& turned, int thr
   parallel_for(count, threads, [&](int64_t i) { read(scan, choice, parts[static_cast<size_t>(i)]); });
   if (!std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.settled; })) return false;
   if (!join(parts)) return false;
+  int64_t dry_rows = 0;
+  for (const Part& part : parts) dry_rows += part.dry_rows;
+  if (dry_rows < rows_worth_a_thread) threads = 1;
   parallel_for(count, threads, [&](int64_t i) {
     const Part& part = parts[static_cast<size_t>(i)];
     if (turned.voxels == Voxels::scores) {

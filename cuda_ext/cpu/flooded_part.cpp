@@ -195,4 +195,13 @@ bool FloodedPart::see(const FloodedPart* before, const FloodedPart* after) {
   return (after && show(*after, last_)) || any;
 }
 
+int64_t FloodedPart::find_dry_rows() {
+  for (int64_t row = begin_; row < end_; ++row) {
+    uint64_t dry = 0;
+    for (int64_t k = 0; k < words_; ++k) dry |= candidates(row)[k] & ~reached(row)[k];
+    if (dry) dry_rows_.push_back(row);
+  }
+  return static_cast<int64_t>(dry_rows_.size());
+}
+
 }  // namespace masks

@@ -23,17 +23,17 @@ class FloodedPart {
   // Looks at what the neighbouring parts have reached; either may be null. Returns whether anything was new.
   bool see(const FloodedPart* before, const FloodedPart* after);
 
-  // Calls visit(z, y, words) for the rows with candidates that were not reached, and these.
+  // Notes the rows that have candidates which were not reached so far. Returns how many.
+  int64_t find_dry_rows();
+  // Calls visit(z, y, words) for those among them that still have, with these candidates.
   template <class Visit>
   void for_dry_rows(Visit visit) const {
     std::vector<uint64_t> dry(static_cast<size_t>(words_));
-    for (int64_t unit = first_; unit < last_; ++unit) {
-      for (int64_t i = 0; i < rows_; ++i) {
-        const int64_t row = row_of(unit, i);
-        uint64_t any = 0;
-        for (int64_t k = 0; k < words_; ++k) any |= dry[static_cast<size_t>(k)] = candidates(row)[k] & ~reached(row)[k];
-        if (any) visit(stacked_ ? unit : 0, stacked_ ? i : unit, dry.data());
-      }
+    for (const int64_t row : dry_rows_) {
+      uint64_t any = 0;
+      for (int64_t k = 0; k < words_; ++k) any |= dry[static_cast<size_t>(k)] = candidates(row)[k] & ~reached(row)[k];
+      const int64_t unit = first_ + (row - begin_) / pitch_, i = (row - begin_) % pitch_;
+      if (any) visit(stacked_ ? unit : 0, stacked_ ? i : unit, dry.data());
     }
   }
 
@@ -66,6 +66,7 @@ class FloodedPart {
   std::vector<int64_t> slanted_, all_;
   std::vector<uint64_t> candidates_, reached_, wave_, side_;
   int64_t visits_ = 0;
+  std::vector<int64_t> dry_rows_;
   std::vector<uint64_t> due_;  // a bit for each row that may be reached further
 };
 
