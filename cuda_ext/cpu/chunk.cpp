@@ -158,6 +158,10 @@ class Scanner {
     const size_t b_end = chunk_.first_run[static_cast<size_t>(other - chunk_.first_row) + 1];
     if (b == b_end) return;
     if (is_crowded_[slot(0)] && is_crowded_[slot(row - other)]) {
+      if (!diagonal && row - other == shape_.y && row % shape_.y && other > chunk_.first_row) {
+        unite_ranked_further(kept(0), kept(shape_.y), kept(1).bits, kept(shape_.y + 1).bits, words_, parent);
+        return;
+      }
       unite_ranked<diagonal>(kept(0), kept(row - other), words_, parent);
       return;
     }

@@ -31,6 +31,11 @@ inline void rank_runs(const RankedRow& row, int64_t count, uint32_t first) {
   }
 }
 
+// Number of the last run that starts before word k or at one of these places in it.
+MASKS_INLINE uint32_t last_run(const RankedRow& row, int64_t k, uint64_t places) {
+  return row.before[k] + count_bits(row.starts[k] & places);
+}
+
 // Unites touching runs of two neighbouring rows.
 template <bool diagonal>
 MASKS_TARGET("popcnt")
@@ -50,9 +55,31 @@ void unite_ranked(const RankedRow& a, const RankedRow& b, int64_t count, uint32_
     while (contacts) {
       const uint64_t up_to = contacts ^ (contacts - 1);
       contacts &= contacts - 1;
-      unite(parent, a.before[k] + count_bits(a.starts[k] & up_to), b.before[k] + count_bits(b.starts[k] & up_to));
+      unite(parent, last_run(a, k, up_to), last_run(b, k, up_to));
     }
   }
+}
+
+// The same where a row beside each was united with it and with the other: runs that meet where all four rows are set are
+// united already, and in masks of any thickness that is most of them. Straight contacts only.
+MASKS_TARGET("popcnt")
+inline void unite_ranked_further(const RankedRow& a, const RankedRow& b, const uint64_t* beside_a, const uint64_t* beside_b,
+                                 int64_t count, uint32_t* parent) {
+  uint64_t both_carry = 0, known_carry = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const uint64_t both = a.bits[k] & b.bits[k], known = both & beside_a[k] & beside_b[k];
+    // The addition carries from a known voxel through the rest of a stretch to the bit after it.
+    const uint64_t half = both + known, sum = half + known_carry;
+    uint64_t contacts = ((both << 1) | both_carry) & ~both & ~sum;
+    known_carry = (half < both) | (sum < half);
+    both_carry = both >> 63;
+    for (; contacts; contacts &= contacts - 1) {
+      const uint64_t below = (contacts ^ (contacts - 1)) >> 1;
+      unite(parent, last_run(a, k, below), last_run(b, k, below));
+    }
+  }
+  const int64_t end = count - 1;
+  if (both_carry && !known_carry) unite(parent, last_run(a, end, ~uint64_t{0}), last_run(b, end, ~uint64_t{0}));
 }
 
 }  // namespace masks
