@@ -30,7 +30,7 @@ def model_card(flat: Record, deep: Record) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "training_steps": {"2D": flat.get("steps", 0), "3D": deep.get("steps", 0)},
         "lineage": {"2D": [r["name"] for r in lineage(flat)], "3D": [r["name"] for r in lineage(deep)]},
-        "cells": {"2D": _cells(flat), "3D": _cells(deep)},
+        "cells": cells_of(flat, deep),
         "seed": deep.get("seed", flat.get("seed")),
         "hours": {machine: round(spent, 2) for machine, spent in hours.items() if spent > 0},
         "synthetic_share": flat.get("data", {}).get("synthetic"),
@@ -39,9 +39,12 @@ def model_card(flat: Record, deep: Record) -> dict[str, Any]:
     }
 
 
-def _cells(record: Record) -> int:
-    """Side of the patches as the network saw them."""
-    return int(record.get("config", {}).get("cells") or record.get("data", {}).get("cells", PATCH))
+def cells_of(flat: Record, deep: Record) -> dict[str, int]:
+    """Side of the patches as each network saw them."""
+    return {
+        name: int(record.get("config", {}).get("cells") or record.get("data", {}).get("cells", PATCH))
+        for name, record in (("2D", flat), ("3D", deep))
+    }
 
 
 def _scores(training: str) -> dict[str, dict[str, float]]:

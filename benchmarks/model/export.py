@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from card import model_card
+from card import cells_of, model_card
 from record import averaged, read_record
 
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, save_bundle
@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.deep:
         deep, deep_record = averaged(args.deep), read_record(args.deep)
     else:
-        deep, deep_record = inflate(flat), {"name": "inflated", "steps": 0, "seed": record["seed"], "start": record}
+        deep = inflate(flat)
+        config = {"cells": cells_of(record, record)["2D"]}
+        deep_record = {"name": "inflated", "steps": 0, "seed": record["seed"], "start": record, "config": config}
     card = model_card(record, deep_record)
     save_bundle(args.out, flat, deep, card)
     print(f"{args.out}: 2D after {card['training_steps']['2D']} steps, 3D after {card['training_steps']['3D']}")

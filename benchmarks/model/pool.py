@@ -3,6 +3,7 @@
     python benchmarks/model/pool.py --data ../shared/train --out runs/pool --count 6000
     python benchmarks/model/pool.py --data ../shared/train --out runs/flat_pool --count 20000 --dims 2 --cells 128
     python benchmarks/model/pool.py --data ../shared/train --out runs/hollow --count 1500 --seed 1 --fill-below 0.25
+    python benchmarks/model/pool.py --data ../shared/train --out runs/labelled --seed 2 --synthetic 0 --suggested 0
 
 Making a patch costs more than a training step spends on it, so patches are made once and varied when read (`augment`).
 Patches of 2D pools are cut from pictures and from slices of the volumes at the resolution of their planes.
@@ -12,6 +13,7 @@ Stops and goes on anywhere: existing shards are kept. ``pool.json`` says what a 
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,25 @@ from napari_medsam.engine.segmenters.compact.zoom import PATCH, patch_for
 
 SHARD = 64
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class PatchMix:
+    """What a pool is made of.
+
+    Parameters
+    ----------
+    synthetic : float
+        Share of synthetic patches.
+    suggested : float
+        Share of the others whose target the image suggests, not a label; with 0 unlabelled images are left out.
+    fill_below : float
+        Targets fill less than this share of their own box.
+    """
+
+    synthetic: float
+    suggested: float
+    fill_below: float
 
 
 def user_box(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,31 +111,31 @@ def cut(
 
 
 def real_sample(
-    rng: np.random.Generator, cases: list[Case], chances: np.ndarray, cells: Cells, fill_below: float
+    rng: np.random.Generator, cases: list[Case], chances: np.ndarray, cells: Cells, mix: PatchMix
 ) -> Sample | None:
     case = cases[rng.choice(len(cases), p=chances)]
     if cells[0] == 1:
         case = slice_of(rng, case)
-    if rng.random() < 0.65 and (mask := labelled_target(rng, case)) is not None:
+    if rng.random() < 1 - mix.suggested and (mask := labelled_target(rng, case)) is not None:
         region = Region.of(mask)
-        if region.count < 60 or fill_of(mask) > fill_below:
+        if region.count < 60 or fill_of(mask) > mix.fill_below:
             return None
         # Only the neighbourhood of the target is kept, so that the work does not grow with the volume.
         grid = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
         return cut(rng, case.image, case.spacing, region.voxels, grid, cells)
-    found = image_target(rng, case, cells[-1])
-    if found is None or fill_of(found[0]) > fill_below:
+    found = image_target(rng, case, cells[-1]) if mix.suggested else None
+    if found is None or fill_of(found[0]) > mix.fill_below:
         return None
     return cut(rng, case.image, case.spacing, *found, cells)
 
 
-def synthetic_sample(rng: np.random.Generator, cells: Cells, fill_below: float) -> Sample | None:
+def synthetic_sample(rng: np.random.Generator, cells: Cells, mix: PatchMix) -> Sample | None:
     depth, height, width = (1 if n == 1 else n * 5 // 4 for n in cells)
     labels = label_map(rng, (depth, height, width))
     pieces, _ = ndimage.label(labels == rng.integers(labels.max() + 1))
     sizes = np.bincount(pieces.ravel())[1:]
     boxes = [np.prod([s.stop - s.start for s in where]) for where in ndimage.find_objects(pieces)]
-    large = np.flatnonzero((sizes > 250) & (sizes < 0.35 * labels.size) & (sizes <= fill_below * np.array(boxes)))
+    large = np.flatnonzero((sizes > 250) & (sizes < 0.35 * labels.size) & (sizes <= mix.fill_below * np.array(boxes)))
     if not len(large):
         return None
     image = picture(rng, labels)
@@ -124,16 +145,16 @@ def synthetic_sample(rng: np.random.Generator, cells: Cells, fill_below: float) 
 
 
 def make_shard(
-    rng: np.random.Generator, cases: list[Case], synthetic: float, cells: Cells, fill_below: float
+    rng: np.random.Generator, cases: list[Case], cells: Cells, mix: PatchMix
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images uint8 ``(SHARD, *cells)``, masks as packed bits, box edges ``(SHARD, 2, 3)`` in cells (nan: no box)."""
     chances = np.array([case.weight for case in cases])
     samples: list[Sample] = []
     while len(samples) < SHARD:
         made = (
-            synthetic_sample(rng, cells, fill_below)
-            if not cases or rng.random() < synthetic
-            else real_sample(rng, cases, chances / chances.sum(), cells, fill_below)
+            synthetic_sample(rng, cells, mix)
+            if not cases or rng.random() < mix.synthetic
+            else real_sample(rng, cases, chances / chances.sum(), cells, mix)
         )
         if made is not None:
             samples.append(made)
@@ -149,19 +170,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dims", type=int, choices=(2, 3), default=3)
     parser.add_argument("--cells", type=int, default=PATCH, help="side of a patch")
     parser.add_argument("--synthetic", type=float, default=0.3, help="share of synthetic patches")
+    parser.add_argument(
+        "--suggested", type=float, default=0.35, help="share of the others that the image suggests, without labels"
+    )
     parser.add_argument("--fill-below", type=float, default=1.0, help="only objects that fill less of their own box")
     parser.add_argument("--hold-out", action="store_true", help="leave out the patients that calibration.py asks")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     cells = (1 if args.dims == 2 else args.cells, args.cells, args.cells)
+    mix = PatchMix(args.synthetic, args.suggested, args.fill_below)
     shards = [args.out / f"{args.seed:03d}-{shard:05d}.npz" for shard in range(args.count // SHARD)]
     missing = [(shard, path) for shard, path in enumerate(shards) if not path.exists()]
     cases = load_cases(args.data, args.dims, args.hold_out) if args.data and missing else []
     for shard, path in missing:
-        images, masks, boxes = make_shard(
-            np.random.default_rng([args.seed, shard]), cases, args.synthetic, cells, args.fill_below
-        )
+        images, masks, boxes = make_shard(np.random.default_rng([args.seed, shard]), cases, cells, mix)
         with write_aside(path) as aside:
             np.savez(aside, images=images, masks=masks, boxes=boxes)
         print(f"{path.name}: {SHARD} patches", flush=True)
@@ -171,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "patches": len(shards) * SHARD,
         "synthetic": args.synthetic if args.data else 1.0,
         "pool_seed": args.seed,
+        "suggested": args.suggested,
         "fill_below": args.fill_below,
         "hold_out": args.hold_out,
         "sources": sources(args.data, args.dims, args.hold_out) if args.data else [],

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from card import cells_of
 from ledger import Entry, add_entry, write_tables
 from record import averaged, read_record
 
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flat, deep = (network, inflate(network)) if network.dims == 2 else (averaged(args.flat), network)
     kinds = [kind for kind in args.kinds if network.dims == 3 or not kind.startswith("volumes")]
     with tempfile.TemporaryDirectory() as folder:
-        save_bundle(Path(folder), flat, deep, {"licence": "Apache-2.0"})
+        cells = cells_of(read_record(args.flat or args.training), read_record(args.training))
+        save_bundle(Path(folder), flat, deep, {"licence": "Apache-2.0", "cells": cells})
         scores = {kind: _scores(Path(folder), args.data, kind, args.quick) for kind in kinds}
     if not args.quick:
         add_entry(Entry(read_record(args.training), scores))

@@ -4,10 +4,13 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.prompts import Box
+from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle, save_bundle
 from napari_medsam.engine.segmenters.compact.channels import (
     CHANNELS,
@@ -17,7 +20,10 @@ from napari_medsam.engine.segmenters.compact.channels import (
     build_channels,
 )
 from napari_medsam.engine.segmenters.compact.network import PromptUNet, inflate
+from napari_medsam.engine.segmenters.compact.segmenter import CompactSegmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
+from napari_medsam.engine.task import Task
+from napari_medsam.engine.volume import Volume
 
 WIDTHS = (8, 16, 16, 16)
 
@@ -72,6 +78,27 @@ def test_a_saved_model_folder_is_a_model(tmp_path: Path) -> None:
     segmenter = load_segmenter(tmp_path, device="cpu")
     assert segmenter.info.licence == "CC0-1.0"
     assert load_bundle(tmp_path).sha256 == segmenter.info.weights_hash
+
+
+def test_patches_have_the_side_that_the_model_card_says(tmp_path: Path) -> None:
+    flat, deep = PromptUNet(2, WIDTHS), PromptUNet(3, WIDTHS)
+    save_bundle(tmp_path / "usual", flat, deep, {"licence": "CC0-1.0"})
+    save_bundle(tmp_path / "small", flat, deep, {"licence": "CC0-1.0", "cells": {"2D": 32, "3D": 48}})
+    usual, small = load_bundle(tmp_path / "usual"), load_bundle(tmp_path / "small")
+    assert (usual.cells, small.cells) == ({2: 64, 3: 64}, {2: 32, 3: 48})
+    assert usual.sha256 != small.sha256  # the same weights answer otherwise
+    sides: list[tuple[int, ...]] = []
+    segmenter = CompactSegmenter(tmp_path / "small", device="cpu")
+    for network in (segmenter._flat, segmenter._deep):
+        network.register_forward_pre_hook(lambda _, channels: sides.append(tuple(channels[0].shape[2:])))
+    for shape in ((1, 90, 90), (70, 90, 90)):
+        volume = Volume(np.random.default_rng(0).random(shape).astype(np.float32))
+        box = Box((0, 20, 20), (min(shape[0], 60), 70, 70))
+        segmenter.predict(segmenter.prepare(volume, Task()), [box], Region.empty(), Task())
+    assert set(sides) == {(1, 32, 32), (48, 48, 48)}
+    save_bundle(tmp_path / "odd", flat, deep, {"licence": "CC0-1.0", "cells": {"2D": 64, "3D": 41}})
+    with pytest.raises(WeightsError, match=r"cannot be read"):
+        load_bundle(tmp_path / "odd")
 
 
 def test_damaged_missing_and_foreign_weights_are_refused_with_a_sentence(tmp_path: Path) -> None:

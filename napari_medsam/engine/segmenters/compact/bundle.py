@@ -63,6 +63,8 @@ def load_bundle(folder: Path) -> Bundle:
         licence = str(card["licence"])
         calibration = Calibration.of(card)
         cells = {dims: int(card.get("cells", {}).get(f"{dims}D", PATCH)) for dims in _FILES}
+        if any(side <= 0 or side % 2 ** len(widths) for side in cells.values()):
+            raise ValueError("a patch cannot be halved as often as the network does")
         digest.update(json.dumps(cells).encode())
         for dims, name in _FILES.items():
             digest.update((folder / name).read_bytes())
