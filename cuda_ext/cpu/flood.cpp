@@ -74,12 +74,20 @@ bool join(std::vector<Part>& parts) {
 }
 
 template <class Value>
-void turn_over(const FloodedPart& part, int64_t n, int64_t x, const View<char>& out, Value value) {
+void turn_over(const Part& part, int64_t x, const View<char>& out, Value value) {
   std::vector<uint32_t> edges(static_cast<size_t>(x) + 2);
-  part.for_dry_rows([&](int64_t z, int64_t y, const uint64_t* words) {
+  part.flooded->for_dry_rows([&](int64_t z, int64_t y, const uint64_t* words) {
     const size_t count = find_edges(words, words_of(x), x, edges.data());
-    for (size_t i = 0; i < count; i += 2) write_run(out.row(n, z, y), out.strides.x, edges[i], edges[i + 1], value);
+    for (size_t i = 0; i < count; i += 2) write_run(out.row(part.n, z, y), out.strides.x, edges[i], edges[i + 1], value);
   });
+}
+
+void turn_over(const Part& part, int64_t x, const Turned& turned) {
+  if (turned.voxels == Voxels::scores) {
+    turn_over(part, x, turned.out, turned.score);
+  } else {
+    turn_over(part, x, turned.out, turned.byte);
+  }
 }
 
 }  // namespace
@@ -89,20 +97,21 @@ bool flood(const Scan& scan, const Choice& choice, const Turned& turned, int thr
   if (scan.shape.rows() * scan.shape.x > most_voxels) return false;
   std::vector<Part> parts = split(scan.shape, threads);
   const int64_t count = static_cast<int64_t>(parts.size());
-  parallel_for(count, threads, [&](int64_t i) { read(scan, choice, parts[static_cast<size_t>(i)]); });
+  const bool are_whole = count == scan.shape.n;
+  parallel_for(count, threads, [&](int64_t i) {
+    Part& part = parts[static_cast<size_t>(i)];
+    read(scan, choice, part);
+    if (!are_whole || !part.settled) return;
+    turn_over(part, scan.shape.x, turned);
+    part.flooded.reset();  // so that the next one gets its memory, still in the cache
+  });
   if (!std::all_of(parts.begin(), parts.end(), [](const Part& part) { return part.settled; })) return false;
+  if (are_whole) return true;
   if (!join(parts)) return false;
   int64_t dry_rows = 0;
   for (const Part& part : parts) dry_rows += part.dry_rows;
   if (dry_rows < rows_worth_a_thread) threads = 1;
-  parallel_for(count, threads, [&](int64_t i) {
-    const Part& part = parts[static_cast<size_t>(i)];
-    if (turned.voxels == Voxels::scores) {
-      turn_over(*part.flooded, part.n, scan.shape.x, turned.out, turned.score);
-    } else {
-      turn_over(*part.flooded, part.n, scan.shape.x, turned.out, turned.byte);
-    }
-  });
+  parallel_for(count, threads, [&](int64_t i) { turn_over(parts[static_cast<size_t>(i)], scan.shape.x, turned); });
   return true;
 }
 

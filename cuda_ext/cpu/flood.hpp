@@ -6,7 +6,7 @@
 namespace masks {
 
 // Floods from the open faces and the points, and turns over what stays dry. Returns false where components have to be
-// found instead: for other rules, for large masks and for mazes. Then nothing was turned over.
+// found instead: for other rules, for large masks and for mazes. What was turned over until then would be so again.
 bool flood(const Scan& scan, const Choice& choice, const Turned& turned, int threads);
 
 }  // namespace masks

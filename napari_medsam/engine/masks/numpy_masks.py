@@ -24,7 +24,7 @@ from napari_medsam.engine.masks.scipy_path import ScipyPath
 # touched. Caches are smaller too, so that a copy into memory of the caller's had better go around them.
 _LARGE = 32 << 20
 # Fewer voxels than this for a thread are done sooner than a second thread wakes up.
-_VOXELS_PER_THREAD = 1 << 20
+_VOXELS_PER_THREAD = 1 << 19
 
 
 def clean(mask: Array, order: Order, out: Array | None) -> Array:
