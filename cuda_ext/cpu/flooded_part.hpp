@@ -59,8 +59,8 @@ class FloodedPart {
   const Scan& scan_;
   const bool stacked_;  // units are slices
   const int64_t n_, first_, last_, words_;
-  const int64_t rows_, pitch_;    // of a unit; from one unit to the next
-  const int64_t begin_, end_;  // of the part's own rows
+  const int64_t rows_, pitch_;  // of a unit; from one unit to the next
+  const int64_t begin_, end_;   // of the part's own rows
   // From a row to those that its runs may touch, and to those where they may touch at corners along x too.
   int64_t straight_[4] = {0, 0, 0, 0};
   std::vector<int64_t> slanted_, all_;
