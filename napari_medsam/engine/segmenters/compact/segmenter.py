@@ -23,7 +23,6 @@ from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import (
-    SEARCH_PATCH,
     Extent,
     extent_of,
     patch_for,
@@ -197,8 +196,6 @@ class CompactSegmenter:
         spacing = case.prepared.volume.spacing
         centre = (marked[0] + marked[1]) / 2
         cells = self._cells(case.shape)
-        if cells[0] > 1:
-            cells = _index3(np.minimum(cells, SEARCH_PATCH))
         grids = []
         for side in search_sides(case.shape, spacing, marked):
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)

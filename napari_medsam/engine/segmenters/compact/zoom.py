@@ -23,9 +23,6 @@ MAX_STRETCH = 4.0
 MIN_SIDE = 8.0
 """Voxels a patch covers at least along each axis: less is interpolation, not image."""
 
-SEARCH_PATCH = 32
-"""Cells a side of the patches that only find out how large an object is: an eighth of the work each."""
-
 COARSE = 1.6
 """Voxels per cell from which on the outline is looked at again, closer."""
 
