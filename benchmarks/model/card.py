@@ -33,7 +33,7 @@ def model_card(flat: Record, deep: Record) -> dict[str, Any]:
         "cells": cells_of(flat, deep),
         "seed": deep.get("seed", flat.get("seed")),
         "hours": {machine: round(spent, 2) for machine, spent in hours.items() if spent > 0},
-        "synthetic_share": flat.get("data", {}).get("synthetic"),
+        "synthetic_share": _synthetic_share(flat.get("data", {})),
         "data": list(by_source.values()),
         "scores": _scores(deep["name"]) or _scores(flat["name"]),
     }
@@ -45,6 +45,15 @@ def cells_of(flat: Record, deep: Record) -> dict[str, int]:
         name: int(record.get("config", {}).get("cells") or record.get("data", {}).get("cells", PATCH))
         for name, record in (("2D", flat), ("3D", deep))
     }
+
+
+def _synthetic_share(data: dict[str, Any]) -> float | None:
+    """Share of synthetic patches in a pool, or in several together; None where it was not written down."""
+    pools = data.get("pools", [data])
+    if not all("synthetic" in pool and "patches" in pool for pool in pools):
+        return None
+    patches = sum(pool["patches"] for pool in pools)
+    return float(round(sum(pool["synthetic"] * pool["patches"] for pool in pools) / patches, 3))
 
 
 def _scores(training: str) -> dict[str, dict[str, float]]:
