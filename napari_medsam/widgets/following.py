@@ -39,9 +39,6 @@ class Following:
         self._shown: Slice | None = None
         self._next = 0.0
         self._wanted: tuple[Image, LayerGrid, Slice] | None = None
-        self._turn = QTimer()
-        self._turn.setSingleShot(True)
-        self._turn.timeout.connect(self._scroll)
 
     @property
     def is_on(self) -> bool:
@@ -59,8 +56,7 @@ class Following:
 
     def stop(self) -> None:
         """Leave the displayed slice to the user."""
-        self._home = None
-        self._turn.stop()
+        self._home = self._wanted = None
 
     def show(self, image: Image, grid: LayerGrid, index: int) -> None:
         """Scroll to a slice that was answered."""
@@ -77,13 +73,16 @@ class Following:
         return True
 
     def _scroll_soon(self, image: Image, grid: LayerGrid, plane: Slice) -> None:
+        if self._wanted is None:
+            QTimer.singleShot(0, self._scroll)
         self._wanted = image, grid, plane
-        self._turn.start(0)
 
     def _scroll(self) -> None:
-        assert self._wanted is not None
+        if self._wanted is None:
+            return
         begun = time.monotonic()
         image, grid, plane = self._wanted
+        self._wanted = None
         self._shown = plane
         axis = plane.axis + grid.ndim - 3
         point = list(image.world_to_data(self._viewer.dims.point))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -357,3 +359,10 @@ def test_a_failed_save_is_told_in_a_sentence(desk: Desk, phantom: Sample, tmp_pa
     desk.wait_idle()
     assert "folder" in desk.widget.status.text
     assert not (tmp_path / "no").exists()
+
+
+def test_a_program_may_end_with_its_window_open() -> None:
+    program = Path(__file__).with_name("ending.py")
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
