@@ -10,14 +10,17 @@ Entry = dict[str, Any]
 
 
 def read_index(folder: Path) -> list[Entry]:
-    """Entries ``{id, source, licence, modality, dim, image, label}``, or ``pairs`` of image and label for pictures."""
+    """Entries ``{id, source, licence, modality, dim, image, label}``, or ``pairs`` of image and label for pictures.
+
+    The image of a label map alone is None.
+    """
     entries: list[Entry] = json.loads((folder / "INDEX.json").read_text(encoding="utf-8"))
     return entries
 
 
 def image_paths(entry: Entry) -> list[str]:
-    """Images of an entry, relative to the folder."""
-    return [image for image, _ in entry["pairs"]] if entry["dim"] == 2 else [entry["image"]]
+    """Images of an entry, relative to the folder; the label map where there is nothing else."""
+    return [image for image, _ in entry["pairs"]] if entry["dim"] == 2 else [entry["image"] or entry["label"]]
 
 
 def is_held_out(entry: Entry) -> bool:

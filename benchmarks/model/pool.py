@@ -4,6 +4,7 @@
     python benchmarks/model/pool.py --data ../shared/train --out runs/flat_pool --count 20000 --dims 2 --cells 128
     python benchmarks/model/pool.py --data ../shared/train --out runs/hollow --count 1500 --seed 1 --fill-below 0.25
     python benchmarks/model/pool.py --data ../shared/train --out runs/labelled --seed 2 --synthetic 0 --suggested 0
+    python benchmarks/model/pool.py --data MORE --out runs/painted --seed 3 --synthetic 0 --suggested 0 --painted 0.5
 
 Making a patch costs more than a training step spends on it, so patches are made once and varied when read (`augment`).
 Patches of 2D pools are cut from pictures and from slices of the volumes at the resolution of their planes.
@@ -21,7 +22,7 @@ from batches import fill_of
 from index import sources
 from real import Case, image_target, labelled_target, load_cases, slice_of
 from scipy import ndimage
-from synthetic import Cells, label_map, picture
+from synthetic import Cells, label_map, picture, regions
 
 from napari_medsam.engine.io import write_aside
 from napari_medsam.engine.region import Region
@@ -44,11 +45,14 @@ class PatchMix:
         Share of the others whose target the image suggests, not a label; with 0 unlabelled images are left out.
     fill_below : float
         Targets fill less than this share of their own box.
+    painted : float
+        Share of the labelled ones whose labels are painted in contrasts of none in particular.
     """
 
     synthetic: float
     suggested: float
     fill_below: float
+    painted: float = 0.0
 
 
 def user_box(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,10 +120,11 @@ def real_sample(
     case = cases[rng.choice(len(cases), p=chances)]
     if cells[0] == 1:
         case = slice_of(rng, case)
-    if rng.random() < 1 - mix.suggested and (mask := labelled_target(rng, case)) is not None:
-        region = Region.of(mask)
-        if region.count < 60 or fill_of(mask) > mix.fill_below:
+    if (not case.has_image or rng.random() < 1 - mix.suggested) and (region := labelled_target(rng, case)) is not None:
+        if region.count < 60 or fill_of(region.voxels) > mix.fill_below:
             return None
+        if not case.has_image or (mix.painted and rng.random() < mix.painted):
+            return painted_sample(rng, case, region, cells)
         # Only the neighbourhood of the target is kept, so that the work does not grow with the volume.
         grid = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
         return cut(rng, case.image, case.spacing, region.voxels, grid, cells)
@@ -127,6 +132,32 @@ def real_sample(
     if found is None or fill_of(found[0]) > mix.fill_below:
         return None
     return cut(rng, case.image, case.spacing, *found, cells)
+
+
+def painted_sample(rng: np.random.Generator, case: Case, target: Region, cells: Cells) -> Sample | None:
+    """A structure among its labelled neighbours as no scanner shows them: shapes that are real, in random contrasts."""
+    deep = np.array(cells) > 1
+    around: Cells = tuple(np.where(deep, np.array(cells) * 5 // 4, 1).tolist())
+    grid = patch_for(target.lower, target.upper, case.spacing, around, margin=2.2)
+    at = [
+        np.clip(np.floor(start + (np.arange(n) + 0.5) * step), 0, size - 1).astype(int)
+        for start, step, n, size in zip(grid.start, grid.step, around, case.labels.shape, strict=True)
+    ]
+    # On the target's own voxels, with a rim of zeros for all around them.
+    there = [np.clip(i - low, -1, n) + 1 for i, low, n in zip(at, target.lower, target.voxels.shape, strict=True)]
+    mask = np.pad(target.voxels, 1)[np.ix_(*there)]
+    if not mask.any():
+        return None
+    # What has no label holds many things: it becomes regions, and the labels are numbered after those.
+    outside = regions(rng, around)
+    labels = case.labels[np.ix_(*at)]
+    labels = np.where(
+        labels > 0, np.unique(labels, return_inverse=True)[1].reshape(around) + outside.max() + 1, outside
+    )
+    region = Region.of(mask)
+    tight = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
+    step_z, step_y, step_x = (grid.step * case.spacing).tolist()
+    return cut(rng, picture(rng, labels), (step_z, step_y, step_x), region.voxels, tight, cells)
 
 
 def synthetic_sample(rng: np.random.Generator, cells: Cells, mix: PatchMix) -> Sample | None:
@@ -173,13 +204,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--suggested", type=float, default=0.35, help="share of the others that the image suggests, without labels"
     )
+    parser.add_argument("--painted", type=float, default=0.0, help="share of the labelled ones in random contrasts")
     parser.add_argument("--fill-below", type=float, default=1.0, help="only objects that fill less of their own box")
     parser.add_argument("--hold-out", action="store_true", help="leave out the patients that calibration.py asks")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     cells = (1 if args.dims == 2 else args.cells, args.cells, args.cells)
-    mix = PatchMix(args.synthetic, args.suggested, args.fill_below)
+    mix = PatchMix(args.synthetic, args.suggested, args.fill_below, args.painted)
     shards = [args.out / f"{args.seed:03d}-{shard:05d}.npz" for shard in range(args.count // SHARD)]
     missing = [(shard, path) for shard, path in enumerate(shards) if not path.exists()]
     cases = load_cases(args.data, args.dims, args.hold_out) if args.data and missing else []
@@ -195,6 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "synthetic": args.synthetic if args.data else 1.0,
         "pool_seed": args.seed,
         "suggested": args.suggested,
+        "painted": args.painted,
         "fill_below": args.fill_below,
         "hold_out": args.hold_out,
         "sources": sources(args.data, args.dims, args.hold_out) if args.data else [],

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,19 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_medsam.engine.io import open_labels, open_volume
+from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 
 Array = np.ndarray
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One volume ``(z, y, x)`` with its labels (all zero where it has none); a picture has one slice."""
+    """One volume ``(z, y, x)`` with its labels (all zero where it has none); a picture has one slice.
+
+    A label map alone has an image of no voxels.
+    """
 
     name: str
     image: Array
@@ -27,7 +33,23 @@ class Case:
 
     @property
     def is_flat(self) -> bool:
-        return self.image.shape[0] == 1
+        return self.labels.shape[0] == 1
+
+    @property
+    def has_image(self) -> bool:
+        return self.image.size > 0
+
+    @cached_property
+    def values(self) -> Array:
+        """Values of the structures that can be chosen."""
+        values = np.unique(self.labels[:, ::2, ::2] if self.is_flat else self.labels[::2, ::2, ::2])
+        return values[values > 0]
+
+    @cached_property
+    def boxes(self) -> list[Box]:
+        """The box of each value, from 1 on."""
+        found: list[Box] = ndimage.find_objects(self.labels)
+        return found
 
 
 def load_cases(folder: Path, dims: int, hold_out: bool = False) -> list[Case]:
@@ -41,6 +63,11 @@ def load_cases(folder: Path, dims: int, hold_out: bool = False) -> list[Case]:
         weight = sizes[entry["source"]] ** -0.5 * (0.5 if "PET" in entry["modality"] else 1.0)
         if entry["dim"] == 2:
             cases += [_picture(folder, entry["id"], image, label, weight) for image, label in entry["pairs"]]
+            continue
+        if entry["image"] is None:
+            map_ = open_volume(folder / entry["label"])
+            labels = open_labels(folder / entry["label"]).astype(np.int32)
+            cases.append(Case(entry["id"], np.empty((0, 0, 0), np.float16), labels, map_.spacing, weight))
             continue
         volume = open_volume(folder / entry["image"], frame=0)
         image = volume.data.astype(np.float16 if np.abs(volume.data).max() < 6e4 else np.float32)
@@ -73,23 +100,23 @@ def slice_of(rng: np.random.Generator, case: Case) -> Case:
     like = np.flatnonzero(np.array(case.spacing) > 0.8 * max(case.spacing))
     axis = int(rng.choice(like))
     where = np.flatnonzero(case.labels.any(axis=tuple(a for a in range(3) if a != axis)))
-    level = int(rng.choice(where)) if len(where) else int(rng.integers(case.image.shape[axis]))
-    image, labels = (np.take(a, level, axis=axis)[None] for a in (case.image, case.labels))
+    level = int(rng.choice(where)) if len(where) else int(rng.integers(case.labels.shape[axis]))
+    image, labels = (np.take(a, level, axis=axis)[None] if a.size else a for a in (case.image, case.labels))
     y, x = (s for a, s in enumerate(case.spacing) if a != axis)
     return Case(case.name, image, labels, (1.0, y, x), case.weight)
 
 
-def labelled_target(rng: np.random.Generator, case: Case) -> Array | None:
+def labelled_target(rng: np.random.Generator, case: Case) -> Region | None:
     """A structure somebody labelled: one label, sometimes one of its pieces, sometimes two labels together.
 
     A slice cuts structures into pieces, and a picture labels all cells of a kind alike: there it is mostly a piece.
     """
-    values = np.unique(case.labels[:, ::2, ::2] if case.is_flat else case.labels[::2, ::2, ::2])
-    values = values[values > 0]
-    if not len(values):
+    if not len(case.values):
         return None
-    chosen = rng.choice(values, min(len(values), 1 if rng.random() < 0.85 else 2), replace=False)
-    mask = np.isin(case.labels, chosen)
+    chosen = rng.choice(case.values, min(len(case.values), 1 if rng.random() < 0.85 else 2), replace=False)
+    edges = np.array([[(s.start, s.stop) for s in case.boxes[value - 1]] for value in chosen])
+    low, high = edges[:, :, 0].min(axis=0), edges[:, :, 1].max(axis=0)
+    mask = np.isin(case.labels[tuple(map(slice, low, high))], chosen)
     if rng.random() < (0.85 if case.is_flat else 0.5):
         pieces, count = ndimage.label(mask)
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
@@ -97,7 +124,7 @@ def labelled_target(rng: np.random.Generator, case: Case) -> Array | None:
         if not len(large):
             return None
         mask = pieces == 1 + rng.choice(large, p=np.sqrt(sizes[large]) / np.sqrt(sizes[large]).sum())
-    return mask
+    return Region.of(mask, tuple(low.tolist()))
 
 
 def image_target(rng: np.random.Generator, case: Case, cells: int) -> tuple[Array, PatchGrid] | None:

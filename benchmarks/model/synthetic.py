@@ -22,12 +22,15 @@ def smooth_noise(rng: np.random.Generator, cells: Cells, scale: float) -> Array:
     return functional.interpolate(noise, size=cells, mode="trilinear", align_corners=False)[0, 0].numpy()
 
 
+def regions(rng: np.random.Generator, cells: Cells) -> Array:
+    """One to five regions that fill the whole, numbered from 0: what lies around the structures."""
+    fields = [smooth_noise(rng, cells, np.exp(rng.uniform(np.log(8), np.log(40)))) for _ in range(rng.integers(1, 6))]
+    return np.stack(fields).argmax(axis=0)
+
+
 def label_map(rng: np.random.Generator, cells: Cells) -> Array:
     """A label map of ints: background regions with one to eight shapes put over them; of one slice, a cut through."""
-    fields = np.stack(
-        [smooth_noise(rng, cells, np.exp(rng.uniform(np.log(8), np.log(40)))) for _ in range(rng.integers(1, 6))]
-    )
-    labels = fields.argmax(axis=0)
+    labels = regions(rng, cells)
     axes = [np.linspace(-1, 1, n, dtype=np.float32) if n > 1 else np.zeros(1, np.float32) for n in cells]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"))
     for _ in range(rng.integers(1, 9)):

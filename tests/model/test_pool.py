@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pool
 import pytest
@@ -72,6 +73,28 @@ def test_a_hollow_pool_holds_hollow_objects_alone(tmp_path: Path, monkeypatch: p
     fills = [fill_of(hollow.draw(np.random.default_rng(k))[1]) for k in range(24)]
     assert np.median(fills) < 0.2
     assert json.loads((tmp_path / "pool.json").read_text())["fill_below"] == 0.2
+
+
+def test_a_label_map_without_an_image_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    z, y, x = np.indices((20, 60, 50))
+    labels = np.zeros(z.shape, np.int16)
+    labels[(z - 10) ** 2 * 4 + (y - 30) ** 2 + (x - 25) ** 2 < 18**2] = 3
+    labels[(z - 10) ** 2 * 4 + (y - 30) ** 2 + (x - 25) ** 2 < 10**2] = 9
+    data = tmp_path / "data"
+    data.mkdir()
+    nib.save(nib.Nifti1Image(labels.T, np.diag([1, 1, 2, 1])), data / "ball.nii.gz")
+    entry = {"id": "ball", "source": "here", "licence": "CC0", "modality": "label map", "dim": 3}
+    index = [entry | {"image": None, "label": "ball.nii.gz"}]
+    (data / "INDEX.json").write_text(json.dumps(index))
+    monkeypatch.setattr(pool, "SHARD", 8)
+    options = ["--suggested", "0", "--synthetic", "0", "--cells", "32", "--count", "8"]
+    pool.main([*options, "--data", str(data), "--out", str(tmp_path / "pool")])
+    painted = Pool(tmp_path / "pool")
+    patches = [painted.draw(np.random.default_rng(k)) for k in range(8)]
+    # Structure and surroundings are told apart by their grey levels, whichever those are.
+    contrasts = [abs(float(image[mask].mean()) - float(image[~mask].mean())) for image, mask, _ in patches]
+    assert np.median(contrasts) > 10
+    assert np.std([float(image[mask].mean()) for image, mask, _ in patches]) > 10
 
 
 def test_nothing_is_learnt_from_what_is_evaluated(shared_data: Path, train_data: Path) -> None:
