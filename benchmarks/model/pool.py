@@ -128,7 +128,7 @@ def real_sample(
         # Only the neighbourhood of the target is kept, so that the work does not grow with the volume.
         grid = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
         return cut(rng, case.image, case.spacing, region.voxels, grid, cells)
-    found = image_target(rng, case, cells[-1]) if mix.suggested else None
+    found = image_target(rng, case, cells[-1]) if mix.suggested and case.has_image else None
     if found is None or fill_of(found[0]) > mix.fill_below:
         return None
     return cut(rng, case.image, case.spacing, *found, cells)
