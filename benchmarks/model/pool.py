@@ -114,6 +114,23 @@ def cut(
     return quantised, np.packbits(target), reach.astype(np.float32)
 
 
+def cut_target(
+    rng: np.random.Generator, image: np.ndarray, spacing: tuple[float, float, float], target: Region, cells: Cells
+) -> Sample | None:
+    """One patch around a target on the voxels of the image.
+
+    Only the target's neighbourhood is looked at, so that the work does not grow with the volume.
+    """
+    grid = PatchGrid.around(target.lower, target.upper, target.voxels.shape)
+    return cut(rng, image, spacing, target.voxels, grid, cells)
+
+
+def surroundings(cells: Cells) -> Cells:
+    """Cells of a picture that is made for a patch: a little more than the patch shows."""
+    z, y, x = (1 if n == 1 else n * 5 // 4 for n in cells)
+    return z, y, x
+
+
 def real_sample(
     rng: np.random.Generator, cases: list[Case], chances: np.ndarray, cells: Cells, mix: PatchMix
 ) -> Sample | None:
@@ -125,9 +142,7 @@ def real_sample(
             return None
         if not case.has_image or (mix.painted and rng.random() < mix.painted):
             return painted_sample(rng, case, region, cells)
-        # Only the neighbourhood of the target is kept, so that the work does not grow with the volume.
-        grid = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
-        return cut(rng, case.image, case.spacing, region.voxels, grid, cells)
+        return cut_target(rng, case.image, case.spacing, region, cells)
     found = image_target(rng, case, cells[-1]) if mix.suggested and case.has_image else None
     if found is None or fill_of(found[0]) > mix.fill_below:
         return None
@@ -136,8 +151,7 @@ def real_sample(
 
 def painted_sample(rng: np.random.Generator, case: Case, target: Region, cells: Cells) -> Sample | None:
     """A structure among its labelled neighbours as no scanner shows them: shapes that are real, in random contrasts."""
-    deep = np.array(cells) > 1
-    around: Cells = tuple(np.where(deep, np.array(cells) * 5 // 4, 1).tolist())
+    around = surroundings(cells)
     grid = patch_for(target.lower, target.upper, case.spacing, around, margin=2.2)
     at = [
         np.clip(np.floor(start + (np.arange(n) + 0.5) * step), 0, size - 1).astype(int)
@@ -154,15 +168,12 @@ def painted_sample(rng: np.random.Generator, case: Case, target: Region, cells: 
     labels = np.where(
         labels > 0, np.unique(labels, return_inverse=True)[1].reshape(around) + outside.max() + 1, outside
     )
-    region = Region.of(mask)
-    tight = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
     step_z, step_y, step_x = (grid.step * case.spacing).tolist()
-    return cut(rng, picture(rng, labels), (step_z, step_y, step_x), region.voxels, tight, cells)
+    return cut_target(rng, picture(rng, labels), (step_z, step_y, step_x), Region.of(mask), cells)
 
 
 def synthetic_sample(rng: np.random.Generator, cells: Cells, mix: PatchMix) -> Sample | None:
-    depth, height, width = (1 if n == 1 else n * 5 // 4 for n in cells)
-    labels = label_map(rng, (depth, height, width))
+    labels = label_map(rng, surroundings(cells))
     pieces, _ = ndimage.label(labels == rng.integers(labels.max() + 1))
     sizes = np.bincount(pieces.ravel())[1:]
     boxes = [np.prod([s.stop - s.start for s in where]) for where in ndimage.find_objects(pieces)]
@@ -170,9 +181,7 @@ def synthetic_sample(rng: np.random.Generator, cells: Cells, mix: PatchMix) -> S
     if not len(large):
         return None
     image = picture(rng, labels)
-    region = Region.of(pieces == 1 + rng.choice(large))
-    grid = PatchGrid.around(region.lower, region.upper, region.voxels.shape)
-    return cut(rng, image, (1.0, 1.0, 1.0), region.voxels, grid, cells)
+    return cut_target(rng, image, (1.0, 1.0, 1.0), Region.of(pieces == 1 + rng.choice(large)), cells)
 
 
 def make_shard(

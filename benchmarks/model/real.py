@@ -64,18 +64,16 @@ def load_cases(folder: Path, dims: int, hold_out: bool = False) -> list[Case]:
         if entry["dim"] == 2:
             cases += [_picture(folder, entry["id"], image, label, weight) for image, label in entry["pairs"]]
             continue
-        if entry["image"] is None:
-            map_ = open_volume(folder / entry["label"])
-            labels = open_labels(folder / entry["label"]).astype(np.int32)
-            cases.append(Case(entry["id"], np.empty((0, 0, 0), np.float16), labels, map_.spacing, weight))
-            continue
-        volume = open_volume(folder / entry["image"], frame=0)
-        image = volume.data.astype(np.float16 if np.abs(volume.data).max() < 6e4 else np.float32)
+        (path,) = image_paths(entry)
+        volume = open_volume(folder / path, frame=0)
+        image = np.empty((0, 0, 0), np.float16)
+        if entry["image"]:
+            image = volume.data.astype(np.float16 if np.abs(volume.data).max() < 6e4 else np.float32)
         labels = np.zeros(volume.shape, np.int32)
         if entry.get("label"):
             labels = open_labels(folder / entry["label"])
-        if labels.shape != image.shape:
-            raise SystemExit(f"{entry['id']}: labels {labels.shape} do not fit the image {image.shape}")
+        if labels.shape != volume.shape:
+            raise SystemExit(f"{entry['id']}: labels {labels.shape} do not fit the image {volume.shape}")
         cases.append(Case(entry["id"], image, labels.astype(np.int32), volume.spacing, weight))
     return cases
 
