@@ -9,6 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, draw_spot
 
 
@@ -20,6 +21,7 @@ class UserMix:
     scribble: float = 0.15
     lasso: float = 0.1
     first_mask: float = 0.1
+    outside: float = 0.0  # of those who give no box: also mark at once what is not the object
 
 
 class SimulatedUser:
@@ -51,6 +53,8 @@ class SimulatedUser:
                 self.previous[i, 0] = torch.from_numpy(_spoilt(rngs[i], self.truth[i]).astype(np.float32))
             if not self.box[i].any() and not self.previous[i].any():
                 self._correct(i, np.zeros_like(self.truth[i]))
+                if mix.outside and rngs[i].random() < mix.outside:
+                    self._correct(i, self.truth[i] | _surroundings(self.truth[i]))
 
     @property
     def prompts(self) -> PatchPrompts:
@@ -96,6 +100,17 @@ class SimulatedUser:
             target = canvas[spot[0], where[1], where[2]]
             target[torch.from_numpy(same[level])] = 1
         draw_spot(canvas, (float(spot[0]), float(spot[1]), float(spot[2])))
+
+
+def _surroundings(mask: np.ndarray) -> np.ndarray:
+    """What lies around an object: its box and an eighth of its size on all sides."""
+    around = np.zeros_like(mask)
+    if mask.any():
+        region = Region.of(mask)
+        room = [-(-n // 8) if whole > 1 else 0 for n, whole in zip(region.voxels.shape, mask.shape, strict=True)]
+        low, high = np.subtract(region.lower, room).clip(0), np.add(region.upper, room)
+        around[tuple(map(slice, low, high))] = True
+    return around
 
 
 def _spoilt(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:

@@ -42,6 +42,11 @@ def test_a_card_with_a_bad_curve_is_refused(tmp_path: Path, knots: object) -> No
         CompactSegmenter(model_with(tmp_path / "model", {"prediction": knots}), "cpu")
 
 
+def test_a_card_whose_curves_have_no_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="cannot be read"):
+        CompactSegmenter(model_with(tmp_path / "model", [[0, 1], [0, 1]]), "cpu")
+
+
 def test_predictions_are_calibrated_by_the_card(tmp_path: Path) -> None:
     grid = np.indices((24, 40, 40)) - np.reshape((12, 20, 20), (3, 1, 1, 1))
     ball = np.square(grid).sum(axis=0) <= 64

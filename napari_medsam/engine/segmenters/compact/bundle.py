@@ -77,7 +77,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise WeightsError(
             f"The model folder {folder} is incomplete: {Path(error.filename).name} is missing."
         ) from error
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise WeightsError(f"The model in {folder} cannot be read as a compact model: its files do not fit.") from error
     return Bundle(networks[2], networks[3], licence, digest.hexdigest(), calibration, cells)
 

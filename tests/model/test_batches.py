@@ -1,0 +1,71 @@
+"""What a batch is drawn from: clear objects, tight boxes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from batches import Pool, batch_of, clarity_of
+from config import Config
+
+SIDE = 32
+Z, Y, X = np.indices((SIDE,) * 3)
+BALL = (Z - 14) ** 2 + (Y - 15) ** 2 + (X - 18) ** 2 < 8**2
+
+
+def noise(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(100, 130, (SIDE,) * 3).astype(np.uint8)
+
+
+def scattered(rng: np.random.Generator) -> np.ndarray:
+    """An object that nothing in the image shows."""
+    return rng.random((SIDE,) * 3) < 0.05
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    """As many bright balls, in boxes with much room, as objects that cannot be seen."""
+    rng = np.random.default_rng(0)
+    images, masks, boxes = [], [], []
+    for k in range(16):
+        mask = BALL if k % 2 else scattered(rng)
+        images.append(np.where(BALL, 200, noise(rng)).astype(np.uint8) if k % 2 else noise(rng))
+        masks.append(np.packbits(mask))
+        boxes.append([[2.0, 2, 2], [30, 30, 30]])
+    np.savez(tmp_path / "000-00000.npz", images=images, masks=masks, boxes=np.array(boxes, np.float32))
+    return Pool(tmp_path)
+
+
+def test_an_object_is_clear_where_the_image_shows_it() -> None:
+    rng = np.random.default_rng(1)
+    assert clarity_of(np.where(BALL, 200, noise(rng)).astype(np.uint8), BALL) > 0.95
+    assert clarity_of(noise(rng), scattered(rng)) < 0.3
+
+
+def test_a_batch_of_clear_objects_leaves_out_what_cannot_be_seen(pool: Pool) -> None:
+    def balls(clear: float) -> float:
+        config = Config(dims=3, clear=clear)
+        truth = batch_of(pool, config, 0, range(32)).truth
+        return float((truth.sum(dim=(1, 2, 3, 4)) == BALL.sum()).float().mean())
+
+    assert 0.25 < balls(0.0) < 0.75
+    assert balls(1.0) > 0.8  # four draws at most: one in sixteen stays
+
+
+def test_a_tight_box_touches_the_object_on_all_sides(pool: Pool) -> None:
+    batch = batch_of(pool, Config(dims=3, tight=1.0, clear=1.0), 0, range(8))
+    for truth, box in zip(batch.truth[:, 0].numpy() > 0, batch.boxes, strict=True):
+        if truth.sum() == BALL.sum():
+            where = np.argwhere(truth)
+            assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+    loose = batch_of(pool, Config(dims=3), 0, range(8))
+    assert all((box[1] - box[0] == 28).all() for box in loose.boxes)
+
+
+def test_a_box_round_what_the_patch_cuts_off_stays(tmp_path: Path) -> None:
+    mask = np.zeros((SIDE,) * 3, bool)
+    mask[:, 8:20, 8:20] = True
+    image = np.where(mask, 200, 20).astype(np.uint8)
+    box = np.array([[[-4.0, 6, 6], [40, 22, 22]]], np.float32)
+    np.savez(tmp_path / "000-00000.npz", images=image[None], masks=np.packbits(mask)[None], boxes=box)
+    drawn = batch_of(Pool(tmp_path), Config(dims=3, tight=1.0), 0, range(4)).boxes
+    assert {tuple(sorted((high - low).tolist())) for low, high in drawn} == {(16.0, 16.0, 44.0)}
