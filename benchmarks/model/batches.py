@@ -144,10 +144,9 @@ def clarity_of(image: np.ndarray, mask: np.ndarray) -> float:
     network without such knowledge learns to answer the middle of the box.
     """
     region = Region.of(mask)
-    where = tuple(slice(a, b) for a, b in zip(region.lower, region.upper, strict=True))
     inside = region.voxels
     sigma = [0.7 if n > 1 else 0.0 for n in image.shape]
-    levels = ndimage.gaussian_filter(image[where], sigma) >> 3
+    levels = ndimage.gaussian_filter(image[region.slices], sigma) >> 3
     counts = [np.bincount(levels[part], minlength=32) for part in (inside, ~inside)]
     pieces, count = ndimage.label((counts[0] > counts[1])[levels])
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)

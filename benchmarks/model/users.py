@@ -54,7 +54,7 @@ class SimulatedUser:
             if not self.box[i].any() and not self.previous[i].any():
                 self._correct(i, np.zeros_like(self.truth[i]))
                 if mix.outside and rngs[i].random() < mix.outside:
-                    self._correct(i, self.truth[i] | _surroundings(self.truth[i]))
+                    self._correct(i, _surroundings(self.truth[i]))
 
     @property
     def prompts(self) -> PatchPrompts:
@@ -103,7 +103,7 @@ class SimulatedUser:
 
 
 def _surroundings(mask: np.ndarray) -> np.ndarray:
-    """What lies around an object: its box and an eighth of its size on all sides."""
+    """An object and what lies around it: its box and an eighth of its size on all sides."""
     around = np.zeros_like(mask)
     if mask.any():
         region = Region.of(mask)
