@@ -21,6 +21,7 @@ class Config:
     slices: int = 8  # 2D: slices drawn from each patch
     cells: int | None = None  # side the patches are shrunk to: early training on fewer cells costs much less
     rounds: int = 3  # prompts in a row, at most
+    alone: float = 0.0  # share of steps without a correction: what the first prompt gets is learnt from these alone
     rate: float = 1e-3
     warm_up: int = 50
     decay_from: float = 0.6  # share of the steps after which the rate falls linearly to zero

@@ -91,6 +91,13 @@ def learn(net: nn.Module, batch: Batch, config: Config, rounds: int, device: tor
     return scores
 
 
+def rounds_at(config: Config, done: int) -> int:
+    """Prompts in a row of the step after ``done``, the same in all processes."""
+    rng = default_rng([config.seed, done])
+    rounds = int(rng.integers(1, config.rounds + 1))
+    return 1 if rng.random() < config.alone else rounds
+
+
 def share(net: nn.Module, team: Team, count: int, scores: Sequence[float]) -> list[float]:
     """Turn each process's sums over ``count`` samples into means over the whole batch, gradients and scores alike."""
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
@@ -161,7 +168,7 @@ def train(config: Config, team: Team, device: torch.device, out: Path, start: Pa
         for group in optimiser.param_groups:
             group["lr"] = config.rate_at(done)
         optimiser.zero_grad()
-        rounds = int(default_rng([config.seed, done]).integers(1, config.rounds + 1))
+        rounds = rounds_at(config, done)
         batch = batch_of(pool, config, done, range(team.rank, config.batch, team.size))
         scores = share(net, team, len(batch.rngs), learn(net, batch, config, rounds, device))
         for k, score in enumerate(scores):
