@@ -47,12 +47,15 @@ class PatchMix:
         Targets fill less than this share of their own box.
     painted : float
         Share of the labelled ones whose labels are painted in contrasts of none in particular.
+    whole : float
+        Share of the labelled ones that are one label as it is, no piece of it and no two together.
     """
 
     synthetic: float
     suggested: float
     fill_below: float
     painted: float = 0.0
+    whole: float = 0.0
 
 
 def user_box(rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +140,9 @@ def real_sample(
     case = cases[rng.choice(len(cases), p=chances)]
     if cells[0] == 1:
         case = slice_of(rng, case)
-    if (not case.has_image or rng.random() < 1 - mix.suggested) and (region := labelled_target(rng, case)) is not None:
+    if (not case.has_image or rng.random() < 1 - mix.suggested) and (
+        region := labelled_target(rng, case, mix.whole)
+    ) is not None:
         if region.count < 60 or fill_of(region.voxels) > mix.fill_below:
             return None
         if not case.has_image or (mix.painted and rng.random() < mix.painted):
@@ -214,13 +219,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--suggested", type=float, default=0.35, help="share of the others that the image suggests, without labels"
     )
     parser.add_argument("--painted", type=float, default=0.0, help="share of the labelled ones in random contrasts")
+    parser.add_argument("--whole", type=float, default=0.0, help="share of the labelled ones that are one whole label")
     parser.add_argument("--fill-below", type=float, default=1.0, help="only objects that fill less of their own box")
     parser.add_argument("--hold-out", action="store_true", help="leave out the patients that calibration.py asks")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     cells = (1 if args.dims == 2 else args.cells, args.cells, args.cells)
-    mix = PatchMix(args.synthetic, args.suggested, args.fill_below, args.painted)
+    mix = PatchMix(args.synthetic, args.suggested, args.fill_below, args.painted, args.whole)
     shards = [args.out / f"{args.seed:03d}-{shard:05d}.npz" for shard in range(args.count // SHARD)]
     missing = [(shard, path) for shard, path in enumerate(shards) if not path.exists()]
     cases = load_cases(args.data, args.dims, args.hold_out) if args.data and missing else []
@@ -237,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "pool_seed": args.seed,
         "suggested": args.suggested,
         "painted": args.painted,
+        "whole": args.whole,
         "fill_below": args.fill_below,
         "hold_out": args.hold_out,
         "sources": sources(args.data, args.dims, args.hold_out) if args.data else [],

@@ -104,13 +104,18 @@ def slice_of(rng: np.random.Generator, case: Case) -> Case:
     return Case(case.name, image, labels, (1.0, y, x), case.weight)
 
 
-def labelled_target(rng: np.random.Generator, case: Case) -> Region | None:
+def labelled_target(rng: np.random.Generator, case: Case, whole: float = 0.0) -> Region | None:
     """A structure somebody labelled: one label, sometimes one of its pieces, sometimes two labels together.
 
-    A slice cuts structures into pieces, and a picture labels all cells of a kind alike: there it is mostly a piece.
+    A slice cuts structures into pieces, and a picture labels all cells of a kind alike: there it is mostly a piece. Of
+    the targets a share ``whole`` is one label as it is.
     """
     if not len(case.values):
         return None
+    if whole and rng.random() < whole:
+        value = int(rng.choice(case.values))
+        box = case.boxes[value - 1]
+        return Region.of(case.labels[box] == value, tuple(s.start for s in box))
     chosen = rng.choice(case.values, min(len(case.values), 1 if rng.random() < 0.85 else 2), replace=False)
     edges = np.array([[(s.start, s.stop) for s in case.boxes[value - 1]] for value in chosen])
     low, high = edges[:, :, 0].min(axis=0), edges[:, :, 1].max(axis=0)

@@ -12,6 +12,7 @@ import pytest
 from batches import Pool, fill_of
 from index import image_paths, read_index
 from processes import start
+from real import Case, labelled_target
 
 from napari_medsam.engine.evaluation import load_cases
 from napari_medsam.engine.io import open_volume
@@ -114,3 +115,15 @@ def test_nothing_is_learnt_from_what_is_evaluated(shared_data: Path, train_data:
 
 def test_the_dataset_kept_for_fine_tuning_is_not_in_the_index(train_data: Path) -> None:
     assert "hippocamp" not in (train_data / "INDEX.json").read_text(encoding="utf-8").lower()
+
+
+def test_whole_targets_are_one_label_and_all_of_it() -> None:
+    labels = np.zeros((12, 40, 40), np.int32)
+    labels[2:5, 2:9, 2:9] = labels[7:10, 20:29, 5:30] = 1
+    labels[2:11, 30:38, 20:38] = 2
+    case = Case("two labels", labels.astype(np.float16), labels, (1, 1, 1), 1)
+    rng = np.random.default_rng(0)
+    targets = [labelled_target(rng, case, whole=1) for _ in range(20)]
+    found = {target.count for target in targets if target is not None}
+    assert found == {np.count_nonzero(labels == value) for value in (1, 2)}
+    assert len({target.count for _ in range(60) if (target := labelled_target(rng, case)) is not None}) > 2
