@@ -151,16 +151,19 @@ class PromptLayers:
         if layer is None or state == self._drawn:
             return
         self._drawn = state
-        layer.data = []
-        if drawn:
-            layer.add(
-                [self._grid.coordinates(frame, o.vertices) for o, _ in drawn],
-                shape_type=[o.kind for o, _ in drawn],
-                edge_width=[o.width for o, _ in drawn],
-                edge_color=np.array([p.colour for _, p in drawn]),
-                face_color=np.array([p.fill for _, p in drawn]),
-            )
-            layer.selected_data = set()
+        # A new thumbnail has napari paint its whole list of layers, with every move of the mouse.
+        with layer.block_thumbnail_update():
+            if layer.nshapes:
+                layer.data = []
+            if drawn:
+                layer.add(
+                    [self._grid.coordinates(frame, o.vertices) for o, _ in drawn],
+                    shape_type=[o.kind for o, _ in drawn],
+                    edge_width=[o.width for o, _ in drawn],
+                    edge_color=np.array([p.colour for _, p in drawn]),
+                    face_color=np.array([p.fill for _, p in drawn]),
+                )
+                layer.selected_data = set()
 
     def _new_points(self) -> Points:
         from napari.layers import Points

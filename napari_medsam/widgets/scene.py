@@ -15,6 +15,8 @@ from napari_medsam.widgets.layer_grid import LayerGrid
 from napari_medsam.widgets.layer_volume import METADATA_KEY, volume_maker, volumes_in
 from napari_medsam.widgets.prompt_layers import PromptLayers, ShownPrompt, Slice
 from napari_medsam.widgets.result_layer import ResultLayer, blank_labels
+from napari_medsam.widgets.screen_axes import ScreenAxes
+from napari_medsam.widgets.slice_pictures import SlicePictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,7 @@ class Scene:
     """
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self._viewer = viewer
         self.image = image
         self.grid = LayerGrid.of(image)
         self.prompts = PromptLayers(viewer, image, self.grid)
@@ -64,6 +67,10 @@ class Scene:
     def volume_maker(self, frame: int) -> Callable[[], Volume]:
         """A function that makes the volume of a frame, for the engine thread."""
         return volume_maker(self.image, frame)
+
+    def slice_pictures(self) -> SlicePictures:
+        """What paints slices as they are displayed now, for the engine thread."""
+        return SlicePictures(ScreenAxes.of(self._viewer, self.image, self.grid), self._contrast)
 
     def painted(self, works: tuple[FrameWork, ...]) -> npt.NDArray[np.generic]:
         """All masks of the image as one array of its shape; for the engine thread."""
@@ -87,6 +94,10 @@ class Scene:
     def show_objects(self, works: tuple[FrameWork, ...]) -> None:
         """Colour the result layer."""
         self.result.set_colours({item.id: item.colour for work in works for item in work.objects})
+
+    def _contrast(self) -> Window:
+        low, high = (float(limit) for limit in self.image.contrast_limits)
+        return Window(low, high if low < high else low + 1)
 
     def close(self) -> None:
         """Take the prompt layers away; the result stays with the user."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_medsam.engine.errors import MedSamError
 from napari_medsam.engine.propagation import Propagator
@@ -20,6 +20,7 @@ from napari_medsam.widgets._choosers import Choosers, OverlapChooser
 from napari_medsam.widgets._clean_bar import CleanBar
 from napari_medsam.widgets._file_dialogs import ask_for_weights, ask_where_to_save
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
+from napari_medsam.widgets._preview import SlicePreview
 from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._propagate_bar import PropagateBar
 from napari_medsam.widgets._recovery_bar import RecoveryBar
@@ -127,6 +128,14 @@ class SegmentWidget(QWidget):
         self.clean = CleanBar()
         self.progress = ProgressRow()
         self.status = StatusLine()
+        self.preview = SlicePreview()
+        foot = QWidget()
+        # Its room is there while it is hidden, so that nothing but the sentence beside it moves when it appears.
+        foot.setMinimumHeight(self.preview.height())
+        row = QHBoxLayout(foot)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.status, 1, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.preview, 0, Qt.AlignmentFlag.AlignTop)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
@@ -141,7 +150,7 @@ class SegmentWidget(QWidget):
             self.clean,
             self.run,
             self.progress,
-            self.status,
+            foot,
         ):
             column.addWidget(part)
         column.addStretch(1)
@@ -185,6 +194,9 @@ class SegmentWidget(QWidget):
         controller.failed.connect(self._show_error)
         controller.engine.progressed.connect(self.progress.set_progress)
         controller.engine.idled.connect(self._on_idle)
+        for propagated in (controller.propagation.slices, controller.propagation.frames):
+            propagated.pictured.connect(self.preview.show_picture)
+            propagated.ended.connect(self._hide_preview)
         self.stage.images_changed.connect(self._show_images)
         self.stage.refused.connect(self._show_error)
         self.stage.moved.connect(self._on_moved)
@@ -284,6 +296,9 @@ class SegmentWidget(QWidget):
     def _on_idle(self) -> None:
         self.progress.finish()
         self._refresh()
+
+    def _hide_preview(self) -> None:
+        self.preview.hide()
 
     def _hide_recovery(self) -> None:
         self.recovery_bar.hide()
