@@ -161,6 +161,18 @@ def test_a_view_across_the_way_grows_while_it_runs(desk: Desk, phantom: Sample) 
     assert len({number for number in drawn if number < len(answered)}) > 5, "not only at the end"
 
 
+def test_the_layer_for_the_strokes_is_there_before_the_first(desk: Desk) -> None:
+    prompts = desk.widget.stage.scene.prompts
+    desk.use(Tool.BOX)
+    desk.wait_idle()
+    assert prompts.shapes is not None
+    assert prompts.points is None
+    desk.use(Tool.POINT)
+    desk.wait_idle()
+    assert prompts.points is not None
+    assert desk.viewer.layers.selection.active.name == desk.image.name
+
+
 def test_undo_while_it_runs_takes_all_of_it_back(desk: Desk, phantom: Sample) -> None:
     box_on_a_slice(desk, phantom)
     before = np.array(desk.labels.data)
