@@ -178,6 +178,19 @@ class Stage:
     def set_tool(self, tool: Tool | None) -> None:
         """Choose what the left mouse button draws."""
         self.canvas.set_tool(tool)
+        if tool is not None and self.scene is not None and self.scene.prompts.lacks(tool):
+            # Made now, the layer does not hold up the first stroke; not before its type is there.
+            self._controller.engine.submit(
+                ("prompt layer", id(self.scene), tool),
+                "Getting ready",
+                lambda _: load_layer_types(),
+                partial(self._on_layer_types, self.scene, tool),
+                self.refused.emit,
+            )
+
+    def _on_layer_types(self, scene: Scene, tool: Tool, _: None) -> None:
+        if scene in self.scenes:
+            scene.prompts.need(tool)
 
     def _spot(self) -> Spot | None:
         """The displayed slice; None, and the user told, where none is."""
