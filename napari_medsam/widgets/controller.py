@@ -477,7 +477,8 @@ class SegmentController:
         self._disk.submit(next(self._numbers), text, lambda _: change(), done, self.fail)
 
     def _on_opened(self, image: ImageSource, work: FrameWork, model: str, session: Session) -> None:
-        if not self._holds(image, work):
+        # One that came first is worked in by now: asked for again while its news was under way, it is opened twice.
+        if not self._holds(image, work) or work.session is not None:
             session.close()
             return
         self._segmenters[model] = session.segmenter

@@ -163,8 +163,9 @@ class PromptLayers:
         if layer is None or state == self._drawn:
             return
         self._drawn = state
-        # A new thumbnail has napari paint its whole list of layers, with every move of the mouse.
-        with layer.block_thumbnail_update():
+        # The list of layers tells its views of every event of every layer, and they paint all their rows anew: with
+        # some dozens of events a stroke that held up the mouse. Who listens to the layer itself is told as ever.
+        with self._viewer.layers.events.blocker_all(), layer.block_thumbnail_update():
             if layer.nshapes:
                 layer.data = []
             if drawn:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.volume import Volume
 from napari_medsam.engine.window import Window
 from napari_medsam.widgets.frame_work import FrameWork
@@ -83,13 +82,13 @@ class Scene:
                 self.grid.frame_of(labels, work.frame)[:] = painted
         return labels
 
-    def show_prompts(self, work: FrameWork, plane: Slice | None, preview: Prompt | None = None) -> None:
-        """Draw the prompts of the current object of a frame, and the one that is being drawn."""
-        self.prompts.show(work.frame, _shown(work, preview), plane)
+    def show_prompts(self, work: FrameWork, plane: Slice | None) -> None:
+        """Draw the prompts of the current object of a frame."""
+        self.prompts.show(work.frame, _shown(work), plane)
 
     def redraw_prompts(self, work: FrameWork, plane: Slice | None) -> None:
         """Draw the same prompts in another slice; a layer that the user removed does not come back for that."""
-        self.prompts.redraw(work.frame, _shown(work, None), plane)
+        self.prompts.redraw(work.frame, _shown(work), plane)
 
     def show_objects(self, works: tuple[FrameWork, ...]) -> None:
         """Colour the result layer."""
@@ -104,10 +103,8 @@ class Scene:
         self.prompts.remove()
 
 
-def _shown(work: FrameWork, preview: Prompt | None) -> list[ShownPrompt]:
+def _shown(work: FrameWork) -> list[ShownPrompt]:
     item = work.current_object
     consumed = item.prompts if item else ()
     waiting = [*(item.pending if item else ()), *work.waiting]
-    if preview is not None:
-        waiting.append(preview)
     return [*(ShownPrompt(p, pending=False) for p in consumed), *(ShownPrompt(p, pending=True) for p in waiting)]

@@ -25,6 +25,7 @@ from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._propagate_bar import PropagateBar
 from napari_medsam.widgets._recovery_bar import RecoveryBar
 from napari_medsam.widgets._run_bar import RunBar
+from napari_medsam.widgets._sketch_overlay import SketchOverlay
 from napari_medsam.widgets._status_line import StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
 from napari_medsam.widgets.controller import SegmentController
@@ -129,6 +130,7 @@ class SegmentWidget(QWidget):
         self.progress = ProgressRow()
         self.status = StatusLine()
         self.preview = SlicePreview()
+        self.sketch = SketchOverlay(self)
         foot = QWidget()
         # Its room is there while it is hidden, so that nothing but the sentence beside it moves when it appears.
         foot.setMinimumHeight(self.preview.height())
@@ -199,6 +201,7 @@ class SegmentWidget(QWidget):
             propagated.ended.connect(self._hide_preview)
         self.stage.images_changed.connect(self._show_images)
         self.stage.refused.connect(self._show_error)
+        self.stage.sketched.connect(self.sketch.show)
         self.stage.moved.connect(self._on_moved)
         self.library.imported.connect(self._on_imported)
         self.library.failed.connect(self._show_error)

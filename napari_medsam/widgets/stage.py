@@ -20,6 +20,7 @@ from napari_medsam.widgets.layer_grid import Spot
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
 from napari_medsam.widgets.scene import Scene
+from napari_medsam.widgets.sketch import CanvasMap
 from napari_medsam.widgets.strokes import Stroke
 from napari_medsam.widgets.tools import Tool
 from napari_medsam.widgets.wish import Wish
@@ -44,6 +45,8 @@ class Stage:
     """Image layers came or went, or another one was chosen."""
     refused = Signal(Exception)
     """A gesture or a layer cannot be used; the error is for the user."""
+    sketched = Signal(object)
+    """The `Sketch` of the stroke that is being drawn; None at its end."""
     moved = Signal(object)
     """Another `Slice` is displayed; None in 3D."""
 
@@ -202,22 +205,25 @@ class Stage:
             self.refused.emit(error)
             return None
 
-    def _on_stroke_changed(self, stroke: Stroke) -> None:
+    def _on_stroke_changed(self, stroke: Stroke, canvas: CanvasMap) -> None:
         assert self.scene is not None
         self._following.stop()
+        plane = self._plane()
+        if plane is None:
+            return
         try:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError:
             # Too short or outside so far; the release will tell.
             return
-        self.scene.show_prompts(self._controller.work, self._plane(), preview=prompt)
+        self.sketched.emit(canvas.sketch(prompt, self.scene.grid, plane))
 
     def _on_stroke_finished(self, frame: int, stroke: Stroke, join: bool) -> None:
         assert self.scene is not None
+        self.sketched.emit(None)
         try:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError as error:
-            self._show_prompts()
             self.refused.emit(error)
             return
         self._controller.set_frame(frame)
