@@ -107,9 +107,8 @@ def box_in_3d(p: Photographer, truth: tuple[tuple[int, int, int], tuple[int, int
 
 
 def propagation(p: Photographer) -> None:
-    """Half-way, with the slice that was answered last on the screen, and the whole, from the front."""
+    """Half-way, with the slice that was answered last beside the status line, and the whole, from the front."""
     bar, work = p.widget.propagate, p.widget.controller.propagation.slices
-    bar.more_button.click()
     answered: list[int] = []
 
     def watch(_work: object, index: int, *_: object) -> None:
@@ -121,7 +120,6 @@ def propagation(p: Photographer) -> None:
     bar.button.click()
     p.wait()
     work.answered.disconnect(watch)
-    bar.more_button.click()
     p.viewer.dims.order = (1, 0, 2)
     p.viewer.reset_view()
     p.take("propagated")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from napari_medsam.widgets.wish import Wish
 
@@ -51,6 +51,12 @@ class PropagateBar(QWidget):
         self._close_up.setToolTip("For small structures: show the model a magnified region around the object.")
         self._quick = QCheckBox("Quick")
         self._quick.setToolTip("Remember fewer slices: somewhat faster, follows changes of shape less well.")
+        self._scroll = QCheckBox("Scroll along")
+        self._scroll.setToolTip(
+            "On: the view goes from slice to slice with the propagation, until you scroll yourself. Drawing all those\n"
+            "slices takes time away from the propagation.\n"
+            "Off: the view stays where you are; a small picture at the foot of the panel shows what was answered last."
+        )
         for place, part in {
             (0, 0): self._button,
             (0, 1): self._all,
@@ -64,11 +70,15 @@ class PropagateBar(QWidget):
         options.setSpacing(4)
         for column, end in enumerate(self._ends):
             options.addWidget(end, 0, column)
-        options.addWidget(self._close_up, 1, 0)
-        options.addWidget(self._quick, 1, 1)
+        boxes = QHBoxLayout()
+        for box in (self._scroll, self._close_up, self._quick):
+            boxes.addWidget(box)
+        boxes.addStretch(1)
+        options.addLayout(boxes, 1, 0, 1, 2)
         layout.addWidget(self._options, 2, 0, 1, 3)
         layout.setColumnStretch(0, 1)
-        for part in (self._button, self._all, self._more, self._frames, *self._ends, self._close_up, self._quick):
+        chosen = (self._all, self._frames, self._scroll, self._close_up, self._quick)
+        for part in (self._button, self._more, *self._ends, *chosen):
             part.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._button.clicked.connect(self._request)
         self._more.toggled.connect(self._show_more)
@@ -97,6 +107,11 @@ class PropagateBar(QWidget):
     def frames_box(self) -> QCheckBox:
         """The choice between slices and frames."""
         return self._frames
+
+    @property
+    def scroll_box(self) -> QCheckBox:
+        """Whether the displayed slice goes along."""
+        return self._scroll
 
     def set_enabled(self, enabled: bool) -> None:
         """Whether there is something to propagate, and nothing that runs."""
@@ -149,5 +164,6 @@ class PropagateBar(QWidget):
                 last,
                 self._close_up.isChecked(),
                 self._quick.isChecked(),
+                self._scroll.isChecked(),
             )
         )

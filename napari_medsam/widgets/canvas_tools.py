@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_medsam.engine.errors import MedSamError
 from napari_medsam.widgets.layer_grid import LayerGrid, Spot
+from napari_medsam.widgets.sketch import CanvasMap
 from napari_medsam.widgets.strokes import Stroke
 from napari_medsam.widgets.tools import Tool
 
@@ -30,8 +31,8 @@ class CanvasTools:
     viewer : napari.Viewer
     """
 
-    stroke_changed = Signal(Stroke)
-    """While drawing: the stroke so far."""
+    stroke_changed = Signal(Stroke, CanvasMap)
+    """While drawing: the stroke so far, and where it lies on the canvas."""
     stroke_finished = Signal(int, Stroke, bool)
     """The frame, the stroke, and whether Shift was held: join it to the last box."""
     refused = Signal(MedSamError)
@@ -134,7 +135,8 @@ class CanvasTools:
         while event.type == "mouse_move":
             event.handled = True
             if self._follow(event, spot, stroke):
-                self.stroke_changed.emit(stroke)
+                assert self._image is not None
+                self.stroke_changed.emit(stroke, CanvasMap.at(self._viewer, self._image, event))
             yield
         event.handled = True
         self._follow(event, spot, stroke)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from psygnal import Signal
 
@@ -20,21 +19,14 @@ from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
-from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.engine.volume import Index3
 from napari_medsam.engine.window import Window
 from napari_medsam.widgets.cleaning_work import CleaningWork
 from napari_medsam.widgets.frame_work import FrameWork
+from napari_medsam.widgets.image_source import ImageSource
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.propagation import Propagation
 from napari_medsam.widgets.strokes import extended_to, united
-
-
-class ImageSource(Protocol):
-    """An image on offer, told from others by identity."""
-
-    def volume_maker(self, frame: int) -> Callable[[], Volume]:
-        """A function that makes one frame's volume; it runs on the engine thread."""
-        ...
 
 
 class SegmentController:
@@ -485,7 +477,8 @@ class SegmentController:
         self._disk.submit(next(self._numbers), text, lambda _: change(), done, self.fail)
 
     def _on_opened(self, image: ImageSource, work: FrameWork, model: str, session: Session) -> None:
-        if not self._holds(image, work):
+        # One that came first is worked in by now: asked for again while its news was under way, it is opened twice.
+        if not self._holds(image, work) or work.session is not None:
             session.close()
             return
         self._segmenters[model] = session.segmenter

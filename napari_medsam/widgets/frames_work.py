@@ -16,6 +16,7 @@ from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.frame_work import FrameWork, masked_objects
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.slice_display import SliceDisplay
+from napari_medsam.widgets.slice_pictures import SlicePictures
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class FramesWork:
     """``(work)``: the frame it begins with."""
     answered = Signal(object, int, tuple, object)
     """``(work, index, lower, labels)``: what a slice of a frame will show."""
+    pictured = Signal(object, str)
+    """``(picture, caption)``: a small picture of a slice that was answered, ten a second at most."""
     ended = Signal(object, tuple, tuple)
     """``(work, lower, upper)``: this box of a frame is to be drawn as its session has it."""
     succeeded = Signal(object)
@@ -54,7 +57,16 @@ class FramesWork:
         self._done: list[_Done] = []
         self.is_running = False
 
-    def start(self, works: Sequence[FrameWork], base: FrameWork, all_objects: bool, level: int, *, quick: bool) -> None:
+    def start(
+        self,
+        works: Sequence[FrameWork],
+        base: FrameWork,
+        all_objects: bool,
+        level: int,
+        pictures: SlicePictures,
+        *,
+        quick: bool,
+    ) -> None:
         """Carry the current object of the frame ``base``, or all its objects, to all frames, which have sessions."""
         home = base.session
         assert home is not None
@@ -72,6 +84,10 @@ class FramesWork:
             def show(step: CarriedSlice) -> None:
                 lower, labels = displays[step.frame].slice_with(PropagatedSlice(step.index, step.masks))
                 self._dispatch(lambda: self.answered.emit(works[step.frame], step.index, lower, labels))
+                picture = pictures.next(sessions[step.frame], 0, step.index, labels)
+                if picture is not None:
+                    caption = f"Frame {step.frame}" + (f", slice {step.index}" if home.volume.shape[0] > 1 else "")
+                    self._dispatch(lambda: self.pictured.emit(picture, caption))
 
             try:
                 propagate_series(sessions, works.index(base), chosen, task, show, start=level, quick=quick)

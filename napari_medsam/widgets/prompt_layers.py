@@ -12,6 +12,7 @@ from napari_medsam.engine.prompts import Box, Lasso, Point, Prompt, Scribble
 from napari_medsam.engine.volume import FloatArray
 from napari_medsam.widgets.layer_family import add_on_top, drop, holds, placement_of
 from napari_medsam.widgets.layer_grid import LayerGrid
+from napari_medsam.widgets.tools import Tool
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -104,13 +105,24 @@ class PromptLayers:
         if self._is_adding:
             # A new layer can make the viewer show another place, which asks for prompts before the layer is there.
             return
-        if self.points is None and any(isinstance(p.prompt, Point) for p in prompts):
+        for shown in prompts:
+            self.need(Tool.POINT if isinstance(shown.prompt, Point) else Tool.BOX)
+        self.redraw(frame, prompts, plane)
+
+    def lacks(self, tool: Tool) -> bool:
+        """Whether the layer that shows what a tool draws is missing."""
+        return (self.points if tool is Tool.POINT else self.shapes) is None
+
+    def need(self, tool: Tool) -> None:
+        """Make the layer that shows what a tool draws if it is missing: napari takes a fifth of a second for that."""
+        if self._is_adding or not self.lacks(tool):
+            return
+        if tool is Tool.POINT:
             self._points = self._new_points()
             self._add(self._points)
-        if self.shapes is None and not all(isinstance(p.prompt, Point) for p in prompts):
+        else:
             self._shapes, self._drawn = self._new_shapes(), None
             self._add(self._shapes)
-        self.redraw(frame, prompts, plane)
 
     def redraw(self, frame: int, prompts: Sequence[ShownPrompt], plane: Slice | None) -> None:
         """As `show`, in the layers that are there.
@@ -151,16 +163,20 @@ class PromptLayers:
         if layer is None or state == self._drawn:
             return
         self._drawn = state
-        layer.data = []
-        if drawn:
-            layer.add(
-                [self._grid.coordinates(frame, o.vertices) for o, _ in drawn],
-                shape_type=[o.kind for o, _ in drawn],
-                edge_width=[o.width for o, _ in drawn],
-                edge_color=np.array([p.colour for _, p in drawn]),
-                face_color=np.array([p.fill for _, p in drawn]),
-            )
-            layer.selected_data = set()
+        # The list of layers tells its views of every event of every layer, and they paint all their rows anew: with
+        # some dozens of events a stroke that held up the mouse. Who listens to the layer itself is told as ever.
+        with self._viewer.layers.events.blocker_all(), layer.block_thumbnail_update():
+            if layer.nshapes:
+                layer.data = []
+            if drawn:
+                layer.add(
+                    [self._grid.coordinates(frame, o.vertices) for o, _ in drawn],
+                    shape_type=[o.kind for o, _ in drawn],
+                    edge_width=[o.width for o, _ in drawn],
+                    edge_color=np.array([p.colour for _, p in drawn]),
+                    face_color=np.array([p.fill for _, p in drawn]),
+                )
+                layer.selected_data = set()
 
     def _new_points(self) -> Points:
         from napari.layers import Points

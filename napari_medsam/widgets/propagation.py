@@ -58,7 +58,8 @@ class Propagation:
             controller.message.emit("There is one slice only along the axis you look along: nothing to propagate to.")
         else:
             controller.predict_waiting(work, None if wish.all_objects else work.current)
-            self.slices.start(work, wish.route(axis), wish.all_objects)
+            assert controller.image is not None, "a session is of an image"
+            self.slices.start(work, wish.route(axis), wish.all_objects, controller.image.slice_pictures())
 
     def through_frames(self, frames: int, level: int, wish: Wish) -> None:
         """Carry the current object of the displayed frame, or all, to all frames, beginning with a slice."""
@@ -67,8 +68,10 @@ class Propagation:
             controller.message.emit("Segment the object in one frame first, then propagate it.")
             return
         controller.predict_waiting(base, None if wish.all_objects else base.current)
+        assert controller.image is not None, "a session is of an image"
+        pictures = controller.image.slice_pictures()
         controller.open_frames(
-            frames, lambda works: self.frames.start(works, base, wish.all_objects, level, quick=wish.quick)
+            frames, lambda works: self.frames.start(works, base, wish.all_objects, level, pictures, quick=wish.quick)
         )
 
     def take_back(self, work: FrameWork) -> bool:

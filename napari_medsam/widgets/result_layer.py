@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_medsam.engine.objects import colour_for
 from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.layer_family import add_over, drop, holds, placement_of
 from napari_medsam.widgets.layer_grid import LayerGrid
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
 OPACITY = 0.5
+
+_COLOURS_AHEAD = 32
 
 
 def blank_labels(shape: tuple[int, ...], frame: int, grid: LayerGrid) -> npt.NDArray[np.uint8]:
@@ -50,7 +53,8 @@ class ResultLayer:
         self._grid = grid
         self._metadata = metadata
         self._layer: Labels | None = None
-        self._colours: dict[int, tuple[int, int, int]] = {}
+        # Those of the first objects are there before them: new ones take napari 20 ms, at the end of the first stroke.
+        self._colours = {number: colour_for(number) for number in range(1, _COLOURS_AHEAD + 1)}
 
     @property
     def layer(self) -> Labels | None:
@@ -76,8 +80,9 @@ class ResultLayer:
 
     def set_colours(self, colours: Mapping[int, tuple[int, int, int]]) -> None:
         """Colour of each label value."""
-        if dict(colours) != self._colours:
-            self._colours = dict(colours)
+        colours = self._colours | dict(colours)
+        if colours != self._colours:
+            self._colours = colours
             self._apply_colours()
 
     def patch(self, frame: int, lower: Index3, labels: npt.NDArray[Any], *, is_seen: bool = True) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_medsam.engine.errors import MedSamError
 from napari_medsam.engine.propagation import Propagator
@@ -20,10 +20,12 @@ from napari_medsam.widgets._choosers import Choosers, OverlapChooser
 from napari_medsam.widgets._clean_bar import CleanBar
 from napari_medsam.widgets._file_dialogs import ask_for_weights, ask_where_to_save
 from napari_medsam.widgets._object_list import ObjectList, ObjectRow
+from napari_medsam.widgets._preview import SlicePreview
 from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._propagate_bar import PropagateBar
 from napari_medsam.widgets._recovery_bar import RecoveryBar
 from napari_medsam.widgets._run_bar import RunBar
+from napari_medsam.widgets._sketch_overlay import SketchOverlay
 from napari_medsam.widgets._status_line import StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
 from napari_medsam.widgets.controller import SegmentController
@@ -127,6 +129,15 @@ class SegmentWidget(QWidget):
         self.clean = CleanBar()
         self.progress = ProgressRow()
         self.status = StatusLine()
+        self.preview = SlicePreview()
+        self.sketch = SketchOverlay(self)
+        foot = QWidget()
+        # Its room is there while it is hidden, so that nothing but the sentence beside it moves when it appears.
+        foot.setMinimumHeight(self.preview.height())
+        row = QHBoxLayout(foot)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.status, 1, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.preview, 0, Qt.AlignmentFlag.AlignTop)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 6, 6, 6)
@@ -141,7 +152,7 @@ class SegmentWidget(QWidget):
             self.clean,
             self.run,
             self.progress,
-            self.status,
+            foot,
         ):
             column.addWidget(part)
         column.addStretch(1)
@@ -185,8 +196,12 @@ class SegmentWidget(QWidget):
         controller.failed.connect(self._show_error)
         controller.engine.progressed.connect(self.progress.set_progress)
         controller.engine.idled.connect(self._on_idle)
+        for propagated in (controller.propagation.slices, controller.propagation.frames):
+            propagated.pictured.connect(self.preview.show_picture)
+            propagated.ended.connect(self._hide_preview)
         self.stage.images_changed.connect(self._show_images)
         self.stage.refused.connect(self._show_error)
+        self.stage.sketched.connect(self.sketch.show)
         self.stage.moved.connect(self._on_moved)
         self.library.imported.connect(self._on_imported)
         self.library.failed.connect(self._show_error)
@@ -284,6 +299,9 @@ class SegmentWidget(QWidget):
     def _on_idle(self) -> None:
         self.progress.finish()
         self._refresh()
+
+    def _hide_preview(self) -> None:
+        self.preview.hide()
 
     def _hide_recovery(self) -> None:
         self.recovery_bar.hide()

@@ -13,6 +13,7 @@ from napari_medsam.engine.volume import Index3
 from napari_medsam.widgets.frame_work import FrameWork, masked_objects
 from napari_medsam.widgets.jobs import Dispatch, Jobs
 from napari_medsam.widgets.slice_display import SliceDisplay
+from napari_medsam.widgets.slice_pictures import SlicePictures
 
 
 class SlicesWork:
@@ -30,6 +31,8 @@ class SlicesWork:
     """``(work)``: the first slice is looked at."""
     answered = Signal(object, int, tuple, object)
     """``(work, index, lower, labels)``: what a slice will show."""
+    pictured = Signal(object, str)
+    """``(picture, caption)``: a small picture of a slice that was answered, ten a second at most."""
     ended = Signal(object, tuple, tuple)
     """``(work, lower, upper)``: it came to its end or was stopped; this box is to be drawn as the session has it."""
     succeeded = Signal(object)
@@ -46,7 +49,7 @@ class SlicesWork:
         """Whether slices are being answered."""
         return self._running is not None
 
-    def start(self, work: FrameWork, route: Route, all_objects: bool) -> None:
+    def start(self, work: FrameWork, route: Route, all_objects: bool, pictures: SlicePictures) -> None:
         """Propagate the current object of a frame that has a session, or all its objects."""
         session = work.session
         assert session is not None
@@ -64,6 +67,9 @@ class SlicesWork:
             def show(step: PropagatedSlice) -> None:
                 lower, labels = display.slice_with(step)
                 self._dispatch(lambda: self.answered.emit(work, step.index, lower, labels))
+                picture = pictures.next(session, route.axis, step.index, labels)
+                if picture is not None:
+                    self._dispatch(lambda: self.pictured.emit(picture, f"Slice {step.index}"))
 
             try:
                 session.propagate(chosen, route, task, show)

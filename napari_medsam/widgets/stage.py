@@ -20,6 +20,7 @@ from napari_medsam.widgets.layer_grid import Spot
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
 from napari_medsam.widgets.scene import Scene
+from napari_medsam.widgets.sketch import CanvasMap
 from napari_medsam.widgets.strokes import Stroke
 from napari_medsam.widgets.tools import Tool
 from napari_medsam.widgets.wish import Wish
@@ -44,6 +45,8 @@ class Stage:
     """Image layers came or went, or another one was chosen."""
     refused = Signal(Exception)
     """A gesture or a layer cannot be used; the error is for the user."""
+    sketched = Signal(object)
+    """The `Sketch` of the stroke that is being drawn; None at its end."""
     moved = Signal(object)
     """Another `Slice` is displayed; None in 3D."""
 
@@ -59,6 +62,7 @@ class Stage:
         self.scene: Scene | None = None
         self.canvas = CanvasTools(viewer)
         self._following = Following(viewer)
+        self._scrolls_along = False
         self._is_scrolling = False
         self._connections: list[tuple[Any, Callable[..., None]]] = [
             (viewer.layers.events.inserted, self._on_layers_changed),
@@ -78,8 +82,9 @@ class Stage:
         controller.edited.connect(self._on_edited)
         controller.propagation.slices.began.connect(self._on_propagation_began)
         controller.propagation.slices.answered.connect(self._on_answered)
+        controller.propagation.slices.answered.connect(self._follow)
         controller.propagation.slices.ended.connect(self._on_propagation_ended)
-        controller.propagation.frames.answered.connect(self._on_carried)
+        controller.propagation.frames.answered.connect(self._on_answered)
         controller.engine.submit(
             "layer types", "Getting ready", lambda _: load_layer_types(), lambda _: None, self.refused.emit
         )
@@ -147,6 +152,7 @@ class Stage:
         spot = self._spot()
         if spot is None or self.scene is None:
             return
+        self._scrolls_along = wish.scroll_along
         self._controller.set_frame(spot.frame)
         grid = self.scene.grid
         if wish.all_frames or (grid.frames > 1 and grid.volume_shape[spot.axis] == 1):
@@ -175,6 +181,19 @@ class Stage:
     def set_tool(self, tool: Tool | None) -> None:
         """Choose what the left mouse button draws."""
         self.canvas.set_tool(tool)
+        if tool is not None and self.scene is not None and self.scene.prompts.lacks(tool):
+            # Made now, the layer does not hold up the first stroke; not before its type is there.
+            self._controller.engine.submit(
+                ("prompt layer", id(self.scene), tool),
+                "Getting ready",
+                lambda _: load_layer_types(),
+                partial(self._on_layer_types, self.scene, tool),
+                self.refused.emit,
+            )
+
+    def _on_layer_types(self, scene: Scene, tool: Tool, _: None) -> None:
+        if scene in self.scenes:
+            scene.prompts.need(tool)
 
     def _spot(self) -> Spot | None:
         """The displayed slice; None, and the user told, where none is."""
@@ -186,22 +205,25 @@ class Stage:
             self.refused.emit(error)
             return None
 
-    def _on_stroke_changed(self, stroke: Stroke) -> None:
+    def _on_stroke_changed(self, stroke: Stroke, canvas: CanvasMap) -> None:
         assert self.scene is not None
         self._following.stop()
+        plane = self._plane()
+        if plane is None:
+            return
         try:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError:
             # Too short or outside so far; the release will tell.
             return
-        self.scene.show_prompts(self._controller.work, self._plane(), preview=prompt)
+        self.sketched.emit(canvas.sketch(prompt, self.scene.grid, plane))
 
     def _on_stroke_finished(self, frame: int, stroke: Stroke, join: bool) -> None:
         assert self.scene is not None
+        self.sketched.emit(None)
         try:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError as error:
-            self._show_prompts()
             self.refused.emit(error)
             return
         self._controller.set_frame(frame)
@@ -274,27 +296,25 @@ class Stage:
         scene.result.patch(frame, lower, work.session.labels(lower, upper), is_seen=not self._following.is_on)
 
     def _on_propagation_began(self, work: FrameWork) -> None:
-        if work is self._controller.work:
+        if self._scrolls_along and work is self._controller.work:
             self._following.begin(self._plane())
 
-    def _on_answered(self, work: FrameWork, index: int, lower: Index3, labels: Any) -> None:
-        scene = self._scene_of(work)
-        if scene is None or scene.result.layer is None:
-            return
-        if scene is not self.scene or work is not self._controller.work:
-            scene.result.patch(work.frame, lower, labels, is_seen=False)
-            return
-        plane = self._plane()
-        # In 3D the whole layer is drawn anew each time, which takes too long for every slice: it is once at the end.
-        scene.result.patch(work.frame, lower, labels, is_seen=plane is not None and plane.level == index)
-        self._following.show(scene.image, scene.grid, index)
+    def _follow(self, work: FrameWork, index: int, *_: object) -> None:
+        if self.scene is not None and work is self._controller.work:
+            self._following.show(self.scene.image, self.scene.grid, index)
 
-    def _on_carried(self, work: FrameWork, index: int, lower: Index3, labels: Any) -> None:
+    def _on_answered(self, work: FrameWork, _: int, lower: Index3, labels: Any) -> None:
         scene = self._scene_of(work)
         if scene is not None and scene.result.layer is not None:
-            plane = self._plane()
-            is_seen = work is self._controller.work and plane is not None and (plane.axis != 0 or plane.level == index)
-            scene.result.patch(work.frame, lower, labels, is_seen=is_seen)
+            scene.result.patch(work.frame, lower, labels, is_seen=self._sees(work, lower, labels.shape))
+
+    def _sees(self, work: FrameWork, lower: Index3, shape: Index3) -> bool:
+        """Whether the displayed slice meets a box of a frame that was answered."""
+        plane = self._plane()
+        # In 3D the whole layer is drawn anew each time, which takes too long for every slice: it is once at the end.
+        if plane is None or work is not self._controller.work:
+            return False
+        return lower[plane.axis] <= plane.level < lower[plane.axis] + shape[plane.axis]
 
     def _on_propagation_ended(self, work: FrameWork, *_: object) -> None:
         scene = self._scene_of(work)

@@ -21,6 +21,8 @@ class Wish:
         Slices not to go beyond; None where there is no limit.
     close_up, quick : bool
         As in `napari_medsam.engine.propagation.Route`.
+    scroll_along : bool
+        Display each slice as it is answered.
     """
 
     all_objects: bool = False
@@ -29,6 +31,7 @@ class Wish:
     last: int | None = None
     close_up: bool = False
     quick: bool = False
+    scroll_along: bool = False
 
     def route(self, axis: int) -> Route:
         """The way along an axis."""

@@ -82,6 +82,21 @@ def test_a_prompt_given_before_the_session_is_there_is_answered(loop: Loop, phan
     assert loop.errors == []
 
 
+def test_a_prompt_survives_an_image_opened_twice(loop: Loop, phantom: Sample, kidney: Box) -> None:
+    controller = loop.controller
+    controller.set_auto_run(False)
+    controller.set_image(Source(phantom.volume))
+    controller.give(kidney)
+    while controller.engine.busy:
+        time.sleep(0.01)
+    assert controller.work.session is None, "its news has not arrived yet"
+    controller.open()  # as choosing another tool does
+    loop.run()
+    item = controller.work.current_object
+    assert item is not None
+    assert item.pending == (kidney,)
+
+
 def test_the_newest_request_wins(loop: Loop, phantom: Sample, kidney: Box) -> None:
     controller = loop.controller
     controller.set_image(Source(phantom.volume))

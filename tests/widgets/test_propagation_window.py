@@ -88,6 +88,91 @@ def test_the_mask_grows_is_cancelled_corrected_and_propagated_again(desk: Desk, 
     assert dice(desk.work.current_object.mask, truth, phantom.volume.shape) > 0.7
 
 
+def test_a_preview_shows_what_is_answered_and_the_view_stays(desk: Desk, phantom: Sample) -> None:
+    desk.viewer.dims.order = (1, 0, 2)
+    desk.viewer.reset_view()
+    level = box_on_a_slice(desk, phantom, axis=1)
+    desk.image.contrast_limits = (-100.0, 300.0)
+    preview, slices = desk.widget.preview, desk.widget.controller.propagation.slices
+    assert preview.isHidden()
+    answers: dict[int, Any] = {}
+    seen: dict[int, Any] = {}
+    moves: list[Any] = []
+
+    def keep_labels(_work: Any, index: int, _lower: Any, labels: Any) -> None:
+        answers[index] = labels[:, 0]
+
+    def keep_picture(*_: Any) -> None:
+        assert preview.isVisible()
+        kept = preview.image
+        seen[int(preview.caption.removeprefix("Slice "))] = np.array(
+            [[kept.pixelColor(c, r).getRgb()[:3] for c in range(kept.width())] for r in range(kept.height())]
+        )
+        if len(seen) == 4:
+            desk.widget.progress.cancel_button.click()
+
+    slices.answered.connect(keep_labels)
+    slices.pictured.connect(keep_picture)
+    desk.viewer.dims.events.point.connect(moves.append)
+    panel = desk.widget.propagate.mapToGlobal(desk.widget.propagate.rect().topLeft())
+    desk.widget.propagate.button.click()
+    desk.wait(lambda: len(seen) >= 2)
+    assert desk.widget.propagate.mapToGlobal(desk.widget.propagate.rect().topLeft()) == panel, "nothing jumps"
+    desk.wait_idle()
+    assert preview.isHidden(), "there is nothing to see of what does not run"
+    assert not moves
+    assert desk.widget.stage.canvas.spot().level == level
+    assert len(seen) >= 4
+    assert any((answers[index] == 1).any() for index in seen)
+
+    # Voxels are 4 mm high and 2.5 mm wide, and the first is drawn where the canvas has it.
+    z, _, x = phantom.volume.shape
+    first, last = desk.pixel(0, level, 0), desk.pixel(z - 1, level, x - 1)
+    for index, shown in seen.items():
+        rows, columns = shown.shape[:2]
+        assert rows / columns == pytest.approx(4 * z / (2.5 * x), rel=0.02)
+        zs, xs = (np.arange(rows) + 0.5) * z // rows, (np.arange(columns) + 0.5) * x // columns
+        zs, xs = zs[:: 1 if first.y() < last.y() else -1], xs[:: 1 if first.x() < last.x() else -1]
+        at = np.ix_(zs.astype(int), xs.astype(int))
+        grey = np.clip((phantom.volume.data[:, index][at].astype(float) + 100) / 400, 0, 1) * 255
+        mask = answers[index][at] == 1
+        colour = np.array(desk.work.current_object.colour)
+        expected = np.where(mask[..., None], (grey[..., None] + colour) / 2, grey[..., None])
+        np.testing.assert_allclose(shown, expected, atol=1)
+
+
+def test_a_view_across_the_way_grows_while_it_runs(desk: Desk, phantom: Sample) -> None:
+    level = box_on_a_slice(desk, phantom)
+    truth = phantom.truth(KIDNEY)
+    middle = [(low + up) // 2 for low, up in zip(truth.lower, truth.upper, strict=True)]
+    answered: list[int] = []
+    drawn: list[int] = []
+
+    def watch(_work: Any, index: int, *_: Any) -> None:
+        answered.append(index)
+        if index == level + 1:
+            desk.viewer.dims.order = (1, 0, 2)
+            desk.viewer.dims.point = desk.image.data_to_world(middle)
+            desk.labels.events.set_data.connect(lambda: drawn.append(len(answered)))
+
+    desk.widget.controller.propagation.slices.answered.connect(watch)
+    desk.widget.propagate.button.click()
+    desk.wait_idle()
+    assert len({number for number in drawn if number < len(answered)}) > 5, "not only at the end"
+
+
+def test_the_layer_for_the_strokes_is_there_before_the_first(desk: Desk) -> None:
+    prompts = desk.widget.stage.scene.prompts
+    desk.use(Tool.BOX)
+    desk.wait_idle()
+    assert prompts.shapes is not None
+    assert prompts.points is None
+    desk.use(Tool.POINT)
+    desk.wait_idle()
+    assert prompts.points is not None
+    assert desk.viewer.layers.selection.active.name == desk.image.name
+
+
 def test_undo_while_it_runs_takes_all_of_it_back(desk: Desk, phantom: Sample) -> None:
     box_on_a_slice(desk, phantom)
     before = np.array(desk.labels.data)

@@ -63,9 +63,9 @@ def test_box_propagate_cancel_correct_propagate_undo(desk: Desk) -> None:
     desk.wait_idle()
     propagation.answered.disconnect(watch)
     assert [index for index, _ in grown[:4]] == [6, 7, 8, 9]
-    assert {6, 7, 8, 9} & set(shown), "the displayed slice goes along"
+    assert set(shown) <= {5}, "the view stays where the user is"
+    assert shown_slice(desk) == 5
     assert any(has_mask for _, has_mask in grown)
-    assert shown_slice(desk) == 5, "and comes back"
     assert "Undo takes it back" in desk.widget.status.text
     np.testing.assert_array_equal(desk.labels.data, desk.work.session.labels())
     half = np.array(desk.labels.data)
@@ -88,8 +88,20 @@ def test_box_propagate_cancel_correct_propagate_undo(desk: Desk) -> None:
             np.testing.assert_array_equal(desk.labels.data, expected)
 
 
+def test_the_view_scrolls_along_where_that_is_wished(desk: Desk) -> None:
+    draw_box(desk, 5)
+    shown: list[int] = []
+    desk.viewer.dims.events.current_step.connect(lambda: shown.append(shown_slice(desk)))
+    desk.widget.propagate.scroll_box.setChecked(True)
+    desk.widget.propagate.button.click()
+    desk.wait_idle()
+    assert {6, 7, 8, 9, 10, 11} & set(shown), "the displayed slice goes along"
+    assert shown_slice(desk) == 5, "and comes back"
+
+
 def test_whoever_scrolls_is_left_where_he_is(desk: Desk) -> None:
     draw_box(desk, 5)
+    desk.widget.propagate.scroll_box.setChecked(True)
     seen: list[int] = []
 
     def watch(_work: Any, index: int, *_: Any) -> None:

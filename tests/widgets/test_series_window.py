@@ -46,8 +46,14 @@ def test_one_frame_becomes_all_and_one_undo_takes_all_back(desk: Desk) -> None:
     desk.widget.controller.propagation.frames.answered.connect(
         lambda work, index, *_: shown.append((work.frame, index))
     )
+    captions: list[str] = []
+    desk.widget.controller.propagation.frames.pictured.connect(
+        lambda *_: captions.append(desk.widget.preview.caption) if desk.widget.preview.isVisible() else None
+    )
     bar.button.click()
     desk.wait_idle()
+    assert captions[0] == ("Frame 3" if depth == 1 else "Frame 3, slice 0")
+    assert desk.widget.preview.isHidden()
     assert [step for step in shown if step[1] == 0] == [(frame, 0) for frame in (3, 4, 1, 0)]
     after = np.array(desk.labels.data)
     np.testing.assert_array_equal(after[2], before[2])
