@@ -8,6 +8,7 @@ import pytest
 from napari_medsam.engine.errors import Cancelled, ImageError, PromptError
 from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
+from napari_medsam.engine.samples import mni152
 from napari_medsam.engine.segmenters.base import Segmenter
 from napari_medsam.engine.segmenters.compact import CompactSegmenter
 from napari_medsam.engine.task import Task
@@ -62,6 +63,18 @@ def test_every_kind_of_prompt_finds_the_ball(compact: CompactSegmenter) -> None:
     )
     found = {f"{k}-{p.kind}": dice(answer(compact, volume, p), truth, volume.shape) for k, p in enumerate(kinds)}
     assert min(found.values()) > 0.8, found
+
+
+def test_a_box_in_a_slice_is_not_left_there(compact: CompactSegmenter) -> None:
+    sample = mni152()
+    truth = sample.truth("left lateral ventricle")
+    level = (truth.lower[0] + truth.upper[0]) // 2
+    box = Box((level, *truth.lower[1:]), (level + 1, *truth.upper[1:]))
+    found = answer(compact, sample.volume, box)
+    assert found
+    outside = found.full(sample.volume.shape)[level] & ~box.region(sample.volume.shape).full(sample.volume.shape)[level]
+    assert not outside.any()
+    assert found.count < 0.1 * sample.volume.data.size
 
 
 def test_a_mask_is_taken_as_it_is_and_then_corrected(compact: CompactSegmenter) -> None:

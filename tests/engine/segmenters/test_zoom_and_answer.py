@@ -5,7 +5,14 @@ import torch
 
 from napari_medsam.engine.prompts import Box, MaskPrompt, Point
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.compact.answer import Look, marked_pieces, obeyed, paste, replaced
+from napari_medsam.engine.segmenters.compact.answer import (
+    Look,
+    bounded_in_slices,
+    marked_pieces,
+    obeyed,
+    paste,
+    replaced,
+)
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import MAX_TILES, patch_for, search_sides, tiles_along
 
@@ -36,6 +43,14 @@ def test_the_search_for_a_size_reaches_from_the_mark_to_the_whole() -> None:
     assert sides[0] == 16
     assert sides[-1] == 200
     assert sides == sorted(sides)
+
+
+def test_the_search_ends_near_an_outline_in_a_slice() -> None:
+    outline = np.array((50.0, 60, 60)), np.array((51.0, 80, 90))
+    whole = search_sides((100, 200, 200), (2.0, 1.0, 1.0), outline)
+    near = search_sides((100, 200, 200), (2.0, 1.0, 1.0), outline, is_outlined=True)
+    assert near == [side for side in whole if side <= 75]
+    assert search_sides((4, 9, 9), (1.0, 1.0, 1.0), (np.zeros(3), np.ones(3)), is_outlined=True)
 
 
 def test_fine_patches_follow_the_outline_only_where_cells_are_coarse() -> None:
@@ -86,6 +101,22 @@ def test_only_marked_pieces_stay() -> None:
     kept = marked_pieces(Region.of(mask), [cube((11, 11, 11), 1)])
     assert (kept.lower, kept.count) == ((10, 10, 10), 27)
     assert marked_pieces(Region.of(mask), [cube((7, 7, 7), 1)]).count == 54  # the mark touches nothing: keep all
+
+
+def test_a_box_in_a_slice_bounds_the_answer_there_and_nearly_elsewhere() -> None:
+    spread = cube((0, 0, 0), 40)
+    box = Region((20, 10, 12), np.ones((1, 8, 12), bool))
+    left = bounded_in_slices(spread, [box])
+    assert (left.lower, left.upper) == ((0, 8, 9), (40, 20, 27))
+    np.testing.assert_array_equal(left.full((40, 40, 40))[20], box.full((40, 40, 40))[20])
+    second = Region((20, 30, 12), np.ones((1, 4, 4), bool))
+    both = bounded_in_slices(spread, [box, second]).full((40, 40, 40))
+    np.testing.assert_array_equal(both[20], (box.full((40, 40, 40)) | second.full((40, 40, 40)))[20])
+    across = Region((10, 15, 12), np.ones((20, 1, 12), bool))
+    crossed = bounded_in_slices(spread, [box, across]).full((40, 40, 40))
+    assert crossed[20, 15].sum() == 12
+    assert not bounded_in_slices(cube((0, 0, 0), 4), [box])
+    assert bounded_in_slices(spread, []) is spread
 
 
 def test_the_users_word_is_kept_and_the_last_word_counts() -> None:

@@ -16,6 +16,8 @@ from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import Extent
 from napari_medsam.engine.volume import Index3
 
+_SLICE_ROOM = 0.25
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -68,6 +70,33 @@ class Look:
         sides = zip(found.lower, found.upper, self.grid.cells, strict=True)
         cut_off = any(n > 1 and (low == 0 or high == n) for low, high, n in sides)
         return self.confidence * min(1.0, fill / 0.25) * (0.5 if cut_off else 1.0)
+
+
+def bounded_in_slices(region: Region, boxes: Sequence[Region]) -> Region:
+    """What boxes drawn in single slices leave of a first answer.
+
+    In its own slice a box bounds the object; in the others the object may be larger, by `_SLICE_ROOM` of the box.
+    """
+    if not boxes or not region:
+        return region
+    across = [int(np.argmin(box.voxels.shape)) for box in boxes]
+    edges = np.array([region.lower, region.upper])
+    for axis in range(3):
+        wide = [box for box, flat in zip(boxes, across, strict=True) if flat != axis]
+        if wide:
+            first, last = min(box.lower[axis] for box in wide), max(box.upper[axis] for box in wide)
+            room = int(np.ceil(_SLICE_ROOM * (last - first)))
+            edges[:, axis] = edges[:, axis].clip(first - room, last + room)
+    lower, upper = _index3(edges[0]), _index3(edges[1])
+    voxels = region.inside(lower, upper)
+    for axis, level in {(axis, box.lower[axis]) for box, axis in zip(boxes, across, strict=True)}:
+        if lower[axis] <= level < upper[axis]:
+            low, high = edges.copy()
+            low[axis], high[axis] = level, level + 1
+            same = [box for box, flat in zip(boxes, across, strict=True) if (flat, box.lower[axis]) == (axis, level)]
+            slab = tuple(map(slice, low - lower, high - lower))
+            voxels[slab] &= np.logical_or.reduce([box.inside(_index3(low), _index3(high)) for box in same])
+    return Region.of(voxels, lower)
 
 
 def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, Index3]]:

@@ -17,7 +17,14 @@ from napari_medsam.engine.errors import ImageError, PromptError
 from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
-from napari_medsam.engine.segmenters.compact.answer import Look, marked_pieces, obeyed, paste, replaced
+from napari_medsam.engine.segmenters.compact.answer import (
+    Look,
+    bounded_in_slices,
+    marked_pieces,
+    obeyed,
+    paste,
+    replaced,
+)
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
 from napari_medsam.engine.segmenters.compact.drawing import Marks
@@ -54,6 +61,7 @@ class _Case:
     marks: Marks
     previous: Region
     task: Task
+    is_outlined: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -160,7 +168,7 @@ class CompactSegmenter:
         with case.stage("paste"):
             region, box = paste(looks, shape)
             if not marks.boxes and not previous:
-                region = marked_pieces(region, marked)
+                region = bounded_in_slices(marked_pieces(region, marked), marks.flat_boxes)
             region = obeyed(replaced(previous, region, *box), prompts, shape)
         confidence = self._calibration.of_prediction(whole.confidence)
         slices = self._calibration.of_slices(whole.slice_confidence(shape))
@@ -197,7 +205,7 @@ class CompactSegmenter:
         centre = (marked[0] + marked[1]) / 2
         cells = self._cells(case.shape)
         grids = []
-        for side in search_sides(case.shape, spacing, marked):
+        for side in search_sides(case.shape, spacing, marked, case.is_outlined):
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
             grids.append(PatchGrid.around(centre - half, centre + half, cells))
         looks = [look for several in _batches(grids) for look in self._look_at(case, several)]
@@ -221,7 +229,7 @@ class CompactSegmenter:
             mask = (grid.to_voxels(look.logits, lower, upper) > 0).numpy()
             areas.append((Region.of(mask.transpose(np.argsort(order)), box.lower) if mask.any() else box, True))
         marks = replace(case.marks, flat_boxes=(), areas=(*case.marks.areas, *areas))
-        return replace(case, marks=marks)
+        return replace(case, marks=marks, is_outlined=True)
 
     def _look_along_outline(self, case: _Case, whole: Look, newest: Region) -> list[Look]:
         """Finer looks along the outline where the whole object's patch is coarser than the image."""

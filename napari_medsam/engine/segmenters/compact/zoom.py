@@ -26,6 +26,9 @@ MIN_SIDE = 8.0
 COARSE = 1.6
 """Voxels per cell from which on the outline is looked at again, closer."""
 
+OUTLINED = 2.5
+"""Patch length over the length of an object that was outlined in one slice, at most: it is hardly deeper than wide."""
+
 MAX_TILES = 4
 """Closer looks per answer, the most of the outline first: what fits into a second on two CPU cores."""
 
@@ -66,17 +69,20 @@ def patch_for(
     return PatchGrid.around(centre - side / 2, centre + side / 2, cells)
 
 
-def search_sides(shape: Index3, spacing: Vec3, marked: Extent) -> list[float]:
+def search_sides(shape: Index3, spacing: Vec3, marked: Extent, is_outlined: bool = False) -> list[float]:
     """Patch sides in millimetres to try when the object's size is unknown, small to large.
 
-    They grow by factors of two from a few voxels, or from what was marked, to the size of the volume.
+    They grow by factors of two from a few voxels, or from what was marked, to the size of the volume; to `OUTLINED`
+    times what was marked where that is the object's outline in a slice.
     """
     mm = np.asarray(spacing)
     whole = float((np.asarray(shape) * mm).max())
     in_plane = np.sort(mm)[:2].max() if shape[0] > 1 else mm[1:].max()
     smallest = max(16 * float(in_plane), float(((marked[1] - marked[0]) * mm).max()) * 1.2)
     count = max(1, int(np.ceil(np.log2(max(whole / smallest, 1.0)))) + 1)
-    return [min(smallest * 2.0**k, max(whole, smallest)) for k in range(min(count, 6))]
+    sides = [min(smallest * 2.0**k, max(whole, smallest)) for k in range(min(count, 6))]
+    largest = OUTLINED * float(((marked[1] - marked[0]) * mm).max())
+    return [side for side in sides if not is_outlined or side <= largest] or sides[:1]
 
 
 def tiles_along(coarse: PatchGrid, mask: BoolArray, first: Sequence[Region]) -> list[PatchGrid]:
