@@ -7,6 +7,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QWidget
 
+from napari_medsam.widgets.prompt_layers import FILL_OPACITY
 from napari_medsam.widgets.sketch import Sketch
 
 
@@ -58,7 +59,7 @@ class _Sheet(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colour = QColor.fromRgbF(*sketch.colour)
-        tint = QColor.fromRgbF(*sketch.colour, sketch.tint)
+        tint = QColor.fromRgbF(*sketch.colour, FILL_OPACITY)
         for line in sketch.lines:
             join, cap = Qt.PenJoinStyle.MiterJoin, Qt.PenCapStyle.FlatCap
             painter.setPen(QPen(colour, line.width, Qt.PenStyle.SolidLine, cap, join))

@@ -15,7 +15,7 @@ import numpy as np
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.volume import FloatArray
 from napari_medsam.widgets.layer_grid import LayerGrid
-from napari_medsam.widgets.prompt_layers import FILL_OPACITY, ShownPrompt, Slice, outlines
+from napari_medsam.widgets.prompt_layers import ShownPrompt, Slice, outlines
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -43,11 +43,10 @@ class SketchLine:
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is painted over the canvas: lines of one colour, RGB in [0, 1]; insides have the opacity ``tint``."""
+    """What is painted over the canvas: lines of one colour, RGB in [0, 1]."""
 
     lines: Sequence[SketchLine]
     colour: tuple[float, float, float]
-    tint: float = FILL_OPACITY
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,11 @@ def search_sides(shape: Index3, spacing: Vec3, marked: Extent, is_outlined: bool
     mm = np.asarray(spacing)
     whole = float((np.asarray(shape) * mm).max())
     in_plane = np.sort(mm)[:2].max() if shape[0] > 1 else mm[1:].max()
-    smallest = max(16 * float(in_plane), float(((marked[1] - marked[0]) * mm).max()) * 1.2)
+    length = float(((marked[1] - marked[0]) * mm).max())
+    smallest = max(16 * float(in_plane), length * 1.2)
     count = max(1, int(np.ceil(np.log2(max(whole / smallest, 1.0)))) + 1)
     sides = [min(smallest * 2.0**k, max(whole, smallest)) for k in range(min(count, 6))]
-    largest = OUTLINED * float(((marked[1] - marked[0]) * mm).max())
-    return [side for side in sides if not is_outlined or side <= largest] or sides[:1]
+    return [side for side in sides if not is_outlined or side <= OUTLINED * length] or sides[:1]
 
 
 def tiles_along(coarse: PatchGrid, mask: BoolArray, first: Sequence[Region]) -> list[PatchGrid]:
