@@ -37,6 +37,8 @@ class ObjectList(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        self._shown: tuple[tuple[ObjectRow, ...], Hashable | None] | None = None
+        """The rows as they are; None once the user changed something in the list itself."""
         self._list = QListWidget()
         self._list.setToolTip("Choose an object to go on with it; double-click to rename it.")
         row_height = self._list.fontMetrics().height() + 10
@@ -63,6 +65,11 @@ class ObjectList(QWidget):
 
     def set_rows(self, rows: Sequence[ObjectRow], current: Hashable | None) -> None:
         """Show these objects, the current one selected."""
+        shown = tuple(rows), current
+        if shown == self._shown:
+            # Every change of anything comes by here, and the list takes as long to paint as the canvas.
+            return
+        self._shown = shown
         self._list.blockSignals(True)
         self._list.clear()
         for row in rows:
@@ -85,10 +92,12 @@ class ObjectList(QWidget):
         self.setEnabled(editable)
 
     def _on_current(self, item: QListWidgetItem | None, _: QListWidgetItem | None) -> None:
+        self._shown = None
         if item is not None:
             self.object_chosen.emit(item.data(Qt.ItemDataRole.UserRole))
 
     def _on_changed(self, item: QListWidgetItem) -> None:
+        self._shown = None
         self.object_renamed.emit(item.data(Qt.ItemDataRole.UserRole), item.text())
 
 

@@ -40,6 +40,8 @@ class SegmentController:
     ----------
     dispatch : callable
         Runs a function on the GUI thread soon; callable from any thread.
+    pause : callable, optional
+        Waits until the window has drawn what it was asked for; called on the engine thread before each of its jobs.
     """
 
     changed = Signal()
@@ -53,9 +55,9 @@ class SegmentController:
     failed = Signal(Exception)
     """Something did not work; the error is for the user."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, pause: Callable[[], None] = lambda: None) -> None:
         self._dispatch = dispatch
-        self._engine = Jobs("napari-medsam engine", dispatch)
+        self._engine = Jobs("napari-medsam engine", dispatch, pause)
         self._disk = Jobs("napari-medsam journal", dispatch)
         self._numbers = itertools.count()
         self._segmenters: dict[str, Segmenter] = {}
@@ -63,6 +65,7 @@ class SegmentController:
         self._images: dict[ImageSource, dict[int, FrameWork]] = {}
         self._windows: dict[ImageSource, Window | None] = {}
         self._frame = 0
+        self._is_change_due = False
         self._overlap = Overlap.KEEP
         self.model = segmenter_names()[0]
         self.auto_run = True
@@ -148,6 +151,11 @@ class SegmentController:
             work.ahead = LookAhead(prepared)
         if work.ahead is not None:
             work.ahead.look_at(axis, level)
+
+    def rest(self) -> None:
+        """Make nothing ready until `look_at`."""
+        if self.work.ahead is not None:
+            self.work.ahead.stop()
 
     def set_overlap(self, overlap: Overlap) -> None:
         """Choose what happens where a new mask meets another object."""
@@ -496,7 +504,14 @@ class SegmentController:
         self.changed.emit()
 
     def _on_session_changed(self) -> None:
-        self._dispatch(self.changed.emit)
+        # A prompt alone is three changes of a session; those that look again do it once.
+        if not self._is_change_due:
+            self._is_change_due = True
+            self._dispatch(self._tell_change)
+
+    def _tell_change(self) -> None:
+        self._is_change_due = False
+        self.changed.emit()
 
     def _on_edited(self, image: ImageSource, work: FrameWork, lower: Index3, upper: Index3) -> None:
         if self._holds(image, work):

@@ -25,6 +25,9 @@ class Jobs:
         Of the thread.
     dispatch : callable
         Brings a call to the GUI thread.
+    pause : callable, optional
+        Called on the thread before each job: waits until the window shows what was asked, which takes three times as
+        long beside a model that has all cores.
     """
 
     progressed = Signal(float, str)
@@ -34,9 +37,10 @@ class Jobs:
     cancelled = Signal()
     """A job was stopped by `cancel_all`."""
 
-    def __init__(self, name: str, dispatch: Dispatch) -> None:
+    def __init__(self, name: str, dispatch: Dispatch, pause: Callable[[], None] = lambda: None) -> None:
         self._thread = EngineThread(name)
         self._dispatch = dispatch
+        self._pause = pause
         self._running: object = None
         self._keys: set[Hashable] = set()
 
@@ -54,6 +58,7 @@ class Jobs:
         def run(task: Task) -> T:
             self._dispatch(lambda: self._begin(task, text))
             try:
+                self._pause()
                 return work(task)
             finally:
                 self._dispatch(lambda: self._end(task))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,12 +150,13 @@ class PromptLayers:
         colours = np.array([p.colour for p in shown]).reshape(-1, 4)
         if np.array_equal(layer.data, data) and np.array_equal(layer.face_color, colours):
             return
-        layer.data = data
-        if len(data):
-            layer.face_color = colours
-            layer.size = POINT_SIZE
-            layer.border_width = 0
-            layer.selected_data = set()
+        with self._quietly(layer):
+            layer.data = data
+            if len(data):
+                layer.face_color = colours
+                layer.size = POINT_SIZE
+                layer.border_width = 0
+                layer.selected_data = set()
 
     def _show_shapes(self, frame: int, shown: Sequence[ShownPrompt], plane: Slice | None) -> None:
         drawn = [(outline, p) for p in shown for outline in outlines(p.prompt, plane)]
@@ -163,9 +165,7 @@ class PromptLayers:
         if layer is None or state == self._drawn:
             return
         self._drawn = state
-        # The list of layers tells its views of every event of every layer, and they paint all their rows anew: with
-        # some dozens of events a stroke that held up the mouse. Who listens to the layer itself is told as ever.
-        with self._viewer.layers.events.blocker_all(), layer.block_thumbnail_update():
+        with self._quietly(layer), layer.block_thumbnail_update():
             if layer.nshapes:
                 layer.data = []
             if drawn:
@@ -177,6 +177,18 @@ class PromptLayers:
                     face_color=np.array([p.fill for _, p in drawn]),
                 )
                 layer.selected_data = set()
+
+    @contextmanager
+    def _quietly(self, layer: Points | Shapes) -> Iterator[None]:
+        """Change a layer without the events that have napari work for nothing, and hold up the mouse.
+
+        At every one of some dozens the views of the list of layers paint all their rows anew. At each change of the
+        data the viewer reckons the range of its sliders, which prompts lie within; at each of the highlight, which
+        these layers never have, vispy builds a shader.
+        """
+        mine = layer.events
+        with self._viewer.layers.events.blocker_all(), mine.data.blocker(), mine.highlight.blocker():
+            yield
 
     def _new_points(self) -> Points:
         from napari.layers import Points

@@ -64,7 +64,7 @@ class SegmentWidget(QWidget):
         self._viewer = napari_viewer
         self._tool: Tool | None = None
         self._gui = GuiThread(self)
-        self.controller = SegmentController(self._gui.call)
+        self.controller = SegmentController(self._gui.call, self._gui.wait_for_pause)
         actions: dict[str, Callable[[], None]] = {
             key: partial(self.choose_tool, tool) for tool, key in Key.TOOLS.items()
         } | {

@@ -80,6 +80,7 @@ class Stage:
         controller.changed.connect(self._on_changed)
         controller.opened.connect(self._on_opened)
         controller.edited.connect(self._on_edited)
+        controller.engine.idled.connect(self._look_ahead)
         controller.propagation.slices.began.connect(self._on_propagation_began)
         controller.propagation.slices.answered.connect(self._on_answered)
         controller.propagation.slices.answered.connect(self._follow)
@@ -208,6 +209,8 @@ class Stage:
     def _on_stroke_changed(self, stroke: Stroke, canvas: CanvasMap) -> None:
         assert self.scene is not None
         self._following.stop()
+        # The stroke is smooth, and its prompt shown at once, while nothing else wants the processor.
+        self._controller.rest()
         plane = self._plane()
         if plane is None:
             return
@@ -225,12 +228,15 @@ class Stage:
             prompt = stroke.prompt(self.scene.grid.volume_shape)
         except PromptError as error:
             self.refused.emit(error)
+            self._look_ahead()
             return
         self._controller.set_frame(frame)
         if join and isinstance(prompt, Box):
             self._controller.join_box(prompt)
         else:
             self._controller.give(prompt)
+        if not self._controller.engine.busy:
+            self._look_ahead()
 
     def _on_changed(self) -> None:
         if self.scene is not None:
@@ -238,13 +244,14 @@ class Stage:
             if not self._is_scrolling:
                 self._show_prompts()
 
-    def _look_ahead(self, plane: Slice | None) -> None:
+    def _look_ahead(self) -> None:
+        plane = None if self.scene is None else self._plane()
         if plane is not None:
             self._controller.look_at(plane.axis, plane.level)
 
     def _on_opened(self, scene: Scene, frame: int) -> None:
         if scene is self.scene:
-            self._look_ahead(self._plane())
+            self._look_ahead()
         layer = scene.result.layer
         if layer is None:
             self._paint(scene)
@@ -340,7 +347,7 @@ class Stage:
         self.scene.redraw_prompts(self._controller.work, plane)
         self._following.look(plane)
         if not self._following.is_on:
-            self._look_ahead(plane)
+            self._look_ahead()
         self.moved.emit(plane)
 
     def _on_layers_changed(self) -> None:

@@ -171,6 +171,21 @@ def test_prompts_wait_when_auto_run_is_off(loop: Loop, phantom: Sample, kidney: 
     assert controller.work.current_object.mask
 
 
+def test_a_prompt_is_one_change_however_much_of_the_session_it_changes(
+    loop: Loop, phantom: Sample, kidney: Box
+) -> None:
+    controller = loop.controller
+    controller.set_image(Source(phantom.volume))
+    controller.open()
+    loop.run()
+    controller.set_auto_run(False)
+    changes: list[int] = []
+    controller.changed.connect(lambda: changes.append(len(controller.work.objects)))
+    controller.give(kidney)
+    loop.run()
+    assert changes == [1]
+
+
 def test_a_prompt_taken_back_before_the_session_is_there(loop: Loop, phantom: Sample, kidney: Box) -> None:
     controller = loop.controller
     controller.set_image(Source(phantom.volume))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from desk import Desk
+from desk import NO_MODIFIER, Desk
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.region import Region
@@ -19,6 +23,7 @@ from napari_medsam.engine.segmenters.base import Prediction, SegmenterInfo
 from napari_medsam.engine.session import Session
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
+from napari_medsam.widgets.tools import Tool
 
 
 @dataclass
@@ -71,6 +76,43 @@ def test_it_follows_the_displayed_slice_and_ends_with_the_image(desk: Desk, sess
     assert "looking ahead" in threads()
     desk.viewer.layers.remove(desk.image)
     desk.wait(lambda: "looking ahead" not in threads())
+
+
+class Tireless(SlowlyPrepared):
+    """There is always another slice."""
+
+    def encode_ahead(self, axis: int, centre: int, task: Task) -> Iterator[int]:
+        for index in itertools.count(centre):
+            task.check()
+            time.sleep(0.005)
+            self.ready.append((axis, index))
+            yield index
+
+
+def test_it_rests_while_a_stroke_is_drawn_and_goes_on_after_the_answer(desk: Desk, phantom: Sample) -> None:
+    class Model(Foresighted):
+        info = replace(Foresighted.info, prompts=frozenset({"box"}))
+
+        def prepare(self, volume: Volume, task: Task) -> SlowlyPrepared:
+            return Tireless(volume)
+
+    session = Session(phantom.volume, Model())
+    session.prepare()
+    ready = session.prepared.ready  # type: ignore[union-attr]  # prepared in the line before
+    desk.show(20, 80, 80)
+    desk.widget.controller.adopt(session)
+    desk.use(Tool.BOX)
+    desk.wait(lambda: len(ready) > 3)
+    start, end = desk.pixel(20, 60, 60), desk.pixel(20, 90, 90)
+    QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, NO_MODIFIER, start)
+    for part in (0.3, 0.6, 1.0):
+        QTest.mouseMove(desk.canvas, start + (end - start) * part)
+        desk.qtbot.wait(50)
+    drawn = len(ready)
+    desk.qtbot.wait(200)
+    assert len(ready) == drawn
+    QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, NO_MODIFIER, end)
+    desk.wait(lambda: session.can_undo and len(ready) > drawn + 3)
 
 
 def test_a_model_that_cannot_has_no_thread_for_it(desk: Desk) -> None:

@@ -148,6 +148,26 @@ def test_prompts_are_bright_while_they_wait_and_darker_after(desk: Desk) -> None
     np.testing.assert_allclose(points.face_color[0], (0, 0.6 * 177 / 255, 0.6 * 12 / 255, 1), atol=1e-6)
 
 
+def test_prompts_leave_the_sliders_and_the_highlight_alone(desk: Desk) -> None:
+    desk.show(20, 80, 80)
+    desk.use(Tool.BOX)
+    desk.drag((20, 1, 1), (20, 60, 60))
+    desk.wait_idle()
+    prompts = desk.widget.stage.scene.prompts
+    ranges = desk.viewer.dims.range
+    told: list[str] = []
+    for name in ("data", "highlight"):
+        prompts.shapes.events[name].connect(lambda _, name=name: told.append(name))
+    desk.press_key(Key.UNDO)
+    desk.wait_idle()
+    assert prompts.shapes.nshapes == 0
+    desk.drag((20, 2, 2), (20, 50, 50))
+    desk.wait_idle()
+    assert prompts.shapes.nshapes == 1
+    assert told == []
+    assert desk.viewer.dims.range == ranges
+
+
 def test_our_layers_lie_exactly_on_the_image(desk: Desk) -> None:
     desk.widget.controller.set_auto_run(False)
     desk.show(24, 98, 108)

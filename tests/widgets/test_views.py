@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from napari_medsam.widgets._object_list import ObjectList, ObjectRow
 from napari_medsam.widgets._progress_bar import ProgressRow
 from napari_medsam.widgets._status_line import ErrorDialog, StatusLine
 from napari_medsam.widgets._tool_bar import ToolBar
+from napari_medsam.widgets.gui_thread import GuiThread
 from napari_medsam.widgets.tools import Key, Tool
 
 
@@ -47,6 +50,58 @@ def test_the_object_list_tells_choice_and_new_name(qtbot: Any) -> None:
     with qtbot.waitSignal(objects.object_renamed) as renamed:
         objects.findChild(QWidget).item(0).setText("Left lobe")
     assert renamed.args == [3, "Left lobe"]
+
+
+def test_the_object_list_is_made_anew_only_for_other_rows_and_after_a_change_by_hand(qtbot: Any) -> None:
+    objects = ObjectList()
+    qtbot.addWidget(objects)
+    rows = [ObjectRow(3, "Liver", (230, 159, 0)), ObjectRow(5, "Spleen", (86, 180, 233))]
+    objects.set_rows(rows, 5)
+    shown = objects.findChild(QWidget).item(0)
+    objects.set_rows(list(rows), 5)
+    assert objects.findChild(QWidget).item(0) is shown
+    shown.setText("A name that is refused")
+    objects.set_rows(rows, 5)
+    assert objects.names == ["Liver", "Spleen"]
+    objects.choose(0)
+    objects.set_rows(rows, 5)
+    assert objects.findChild(QWidget).currentRow() == 1
+
+
+def test_a_thread_can_wait_until_the_window_is_drawn(qtbot: Any) -> None:
+    done: list[str] = []
+
+    class Painted(QWidget):
+        def paintEvent(self, _: object) -> None:
+            done.append("painted")
+
+    window = Painted()
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitUntil(lambda: bool(done))
+    done.clear()
+    gui = GuiThread()
+
+    def work() -> None:
+        gui.call(window.update)
+        gui.wait_for_pause(10)
+        done.append("waited")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    qtbot.waitUntil(lambda: "waited" in done)
+    thread.join()
+    assert done == ["painted", "waited"]
+
+
+def test_nobody_waits_long_for_a_window_that_draws_nothing() -> None:
+    begun = time.monotonic()
+    gui = GuiThread()
+    thread = threading.Thread(target=gui.wait_for_pause, args=(0.05,))
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert time.monotonic() - begun >= 0.05
 
 
 def test_short_work_shows_no_progress(qtbot: Any) -> None:
