@@ -98,6 +98,12 @@ class EngineThread:
                 self._running[1].task.cancel()
             self._condition.notify_all()
 
+    def has(self, key: Hashable) -> bool:
+        """Whether a request of ``key`` runs or waits and was not cancelled."""
+        with self._condition:
+            running = self._running is not None and self._running[0] == key and not self._running[1].task.cancelled
+            return running or key in self._waiting
+
     @property
     def busy(self) -> bool:
         """Whether a request runs or waits."""

@@ -193,10 +193,10 @@ class SegmentController:
         """Make the displayed frame ready ahead of the first prompt: volume, model, what predictions share."""
         work = self.work
         image = self._image
-        if work.session is not None or image is None:
+        key = ("open", id(work))
+        if work.session is not None or image is None or self._engine.has(key):
             return
         make, model = self._session_maker(image, work.frame), self.model
-        key = ("open", id(work))
         self._engine.submit(key, "Opening", make, partial(self._on_opened, image, work, model), self.fail)
 
     def adopt(self, session: Session) -> None:

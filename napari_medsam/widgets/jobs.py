@@ -82,6 +82,10 @@ class Jobs:
         if keys:
             self.cancelled.emit()
 
+    def has(self, key: Hashable) -> bool:
+        """Whether work of ``key`` runs or waits and was not cancelled."""
+        return self._thread.has(key)
+
     @property
     def busy(self) -> bool:
         """Whether anything runs or waits."""

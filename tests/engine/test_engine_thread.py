@@ -114,6 +114,21 @@ def test_cancel_drops_what_waits_and_stops_what_runs(engine):
     assert not engine.busy
 
 
+def test_it_knows_what_runs_and_waits_until_that_is_cancelled(engine):
+    gate = Gate()
+    engine.submit("a", gate)
+    assert gate.entered.wait(5)
+    engine.submit("b", lambda task: None)
+    assert engine.has("a")
+    assert engine.has("b")
+    assert not engine.has("c")
+    engine.cancel("b")
+    assert not engine.has("b")
+    engine.cancel("a")
+    assert not engine.has("a")
+    assert engine.wait_idle(5)
+
+
 def test_errors_are_told_and_the_thread_goes_on(engine):
     seen = []
 

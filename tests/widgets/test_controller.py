@@ -97,6 +97,28 @@ def test_a_prompt_survives_an_image_opened_twice(loop: Loop, phantom: Sample, ki
     assert item.pending == (kidney,)
 
 
+def test_an_image_that_is_being_opened_is_not_opened_again(loop: Loop, phantom: Sample) -> None:
+    opened: list[int] = []
+
+    class Counted(Source):
+        def volume_maker(self, frame: int) -> Callable[[], Volume]:
+            def make() -> Volume:
+                opened.append(frame)
+                time.sleep(0.2)
+                return phantom.volume
+
+            return make
+
+    loop.controller.set_image(Counted())
+    loop.controller.open()
+    while not opened:
+        time.sleep(0.01)
+    loop.controller.open()  # as choosing another tool does
+    loop.run()
+    assert opened == [0]
+    assert loop.controller.work.session is not None
+
+
 def test_the_newest_request_wins(loop: Loop, phantom: Sample, kidney: Box) -> None:
     controller = loop.controller
     controller.set_image(Source(phantom.volume))
