@@ -86,6 +86,7 @@ class LookAhead:
         self._changed.notify()
 
     def _work(self) -> None:
+        _spare_a_core()
         done: Task | None = None
         while True:
             with self._changed:
@@ -104,3 +105,15 @@ class LookAhead:
                 if self._on_problem is not None:
                     self._on_problem(error)
             done = task
+
+
+def _spare_a_core() -> None:
+    """Leave one core to the window in what the calling thread computes."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    # The number holds for this thread and for those that have computed nothing yet: a third one says the old one.
+    other = threading.Thread(target=torch.set_num_threads, args=(threads,))
+    other.start()
+    other.join()

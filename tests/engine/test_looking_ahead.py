@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from napari_medsam.engine.looking_ahead import Anticipating, LookAhead
 from napari_medsam.engine.segmenters.sam2.features import outwards
@@ -69,6 +70,30 @@ def test_it_stops_and_begins_again_when_asked(ready: list[tuple[int, int]]) -> N
     ahead.look_at(0, 5)
     until(lambda: len(ready) == seen + 20)
     ahead.close()
+
+
+def test_it_leaves_a_core_to_the_window_and_all_to_everybody_else() -> None:
+    counted: list[int] = []
+
+    class Counting(Slow):
+        def encode_ahead(self, axis: int, centre: int, task: Task) -> Iterator[int]:
+            counted.append(torch.get_num_threads())
+            yield centre
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        ahead = LookAhead(Counting())
+        ahead.look_at(0, 5)
+        until(lambda: bool(counted))
+        later = threading.Thread(target=lambda: counted.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert counted == [3, 4]
+        assert torch.get_num_threads() == 4
+        ahead.close()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_closing_ends_the_thread_at_once() -> None:
