@@ -30,6 +30,9 @@ from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import PATCH, patch_for
 
 SHARD = 64
+TISSUES = 0.5
+"""Share of painted patches in which structures share a few grey levels."""
+
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -174,7 +177,7 @@ def painted_sample(rng: np.random.Generator, case: Case, target: Region, cells: 
         labels > 0, np.unique(labels, return_inverse=True)[1].reshape(around) + outside.max() + 1, outside
     )
     step_z, step_y, step_x = (grid.step * case.spacing).tolist()
-    return cut_target(rng, picture(rng, labels), (step_z, step_y, step_x), Region.of(mask), cells)
+    return cut_target(rng, picture(rng, labels, TISSUES), (step_z, step_y, step_x), Region.of(mask), cells)
 
 
 def synthetic_sample(rng: np.random.Generator, cells: Cells, mix: PatchMix) -> Sample | None:

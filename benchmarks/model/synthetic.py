@@ -41,13 +41,14 @@ def label_map(rng: np.random.Generator, cells: Cells) -> Array:
     return labels
 
 
-def picture(rng: np.random.Generator, labels: Array) -> Array:
-    """An image float32 of a label map, by a random imaging chain."""
+def picture(rng: np.random.Generator, labels: Array, tissues: float = 0.0) -> Array:
+    """An image float32 of a label map, by a random imaging chain.
+
+    With a chance of ``tissues`` its labels share a few grey levels; else each has one of its own.
+    """
     cells = labels.shape
     count = int(labels.max()) + 1
-    means = rng.uniform(-1, 1, count)
-    if count > 1 and rng.random() < 0.4:  # low contrast to one neighbour only
-        means[rng.integers(count)] = means[rng.integers(count)] + 0.12 * rng.standard_normal()
+    means = grey_levels(rng, count, tissues)
     texture = (
         smooth_noise(rng, cells, rng.uniform(2, 8))
         if rng.random() < 0.5
@@ -65,6 +66,19 @@ def picture(rng: np.random.Generator, labels: Array) -> Array:
     return (image + (ndimage.gaussian_filter(noise, sigma * 0.6) * 2 if rng.random() < 0.5 else noise)).astype(
         np.float32
     )
+
+
+def grey_levels(rng: np.random.Generator, count: int, tissues: float) -> Array:
+    """Mean of each label; with a chance of ``tissues`` most are near one of two to five.
+
+    So it is in a body: of many structures side by side, grey nuclei or the organs of an abdomen, most look alike.
+    """
+    means = rng.uniform(-1, 1, count)
+    if rng.random() < tissues:
+        return rng.choice(means[: rng.integers(2, 6)], count) + rng.uniform(0, 0.08) * rng.standard_normal(count)
+    if count > 1 and rng.random() < 0.4:  # low contrast to one neighbour only
+        means[rng.integers(count)] = means[rng.integers(count)] + 0.12 * rng.standard_normal()
+    return means
 
 
 def _path(rng: np.random.Generator, grid: Array) -> Array:

@@ -7,6 +7,7 @@ import export
 import ledger
 import pytest
 import torch
+import unpack
 from card import model_card
 from record import read_record
 
@@ -97,6 +98,24 @@ def test_an_exported_model_loads_and_has_its_card(trainings: tuple[Path, Path], 
         card = json.loads((tmp_path / "model" / "model.json").read_text())
         assert card["lineage"]["3D"][-1] == "first"
         assert card["widths"] == WIDTHS
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_exported_model_becomes_trainings_again(
+    trainings: tuple[Path, Path], page: Path, tmp_path: Path, recorded: bool
+) -> None:
+    if recorded:
+        ledger.add_entry(ledger.Entry(read_record(trainings[1]), {}))
+    export.main(["--flat", str(trainings[0]), "--deep", str(trainings[1]), "--out", str(tmp_path / "model")])
+    runs = tmp_path / "runs"
+    unpack.main(["--model", str(tmp_path / "model"), "--out", str(runs)])
+    again = ["--flat", str(runs / "first"), "--deep", str(runs / "second"), "--out", str(tmp_path / "again")]
+    export.main(again)
+    assert load_bundle(tmp_path / "again").sha256 == load_bundle(tmp_path / "model").sha256
+    first, second = (json.loads((tmp_path / name / "model.json").read_text()) for name in ("model", "again"))
+    assert first == second
+    with pytest.raises(SystemExit, match="is there already"):
+        unpack.main(["--model", str(tmp_path / "model"), "--out", str(runs)])
 
 
 def test_the_committed_page_is_what_the_ledger_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from batches import Pool, fill_of
 from index import image_paths, read_index
 from processes import start
 from real import Case, labelled_target
+from synthetic import grey_levels
 
 from napari_medsam.engine.evaluation import load_cases
 from napari_medsam.engine.io import open_volume
@@ -96,6 +97,16 @@ def test_a_label_map_without_an_image_is_painted(tmp_path: Path, monkeypatch: py
     contrasts = [abs(float(image[mask].mean()) - float(image[~mask].mean())) for image, mask, _ in patches]
     assert np.median(contrasts) > 10
     assert np.std([float(image[mask].mean()) for image, mask, _ in patches]) > 10
+
+
+def test_structures_of_a_few_tissues_share_their_grey_levels() -> None:
+    def alike(tissues: float) -> float:
+        """How many of 40 structures lie within a tenth of the range, at most; the mean of many draws."""
+        draws = [grey_levels(np.random.default_rng(k), 40, tissues) for k in range(50)]
+        return float(np.mean([np.max((np.abs(means[:, None] - means) < 0.1).sum(axis=0)) for means in draws]))
+
+    assert alike(0.0) < 10
+    assert alike(1.0) > 15
 
 
 def test_nothing_is_learnt_from_what_is_evaluated(shared_data: Path, train_data: Path) -> None:

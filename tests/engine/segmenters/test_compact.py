@@ -77,6 +77,19 @@ def test_a_box_in_a_slice_is_not_left_there(compact: CompactSegmenter) -> None:
     assert found.count < 0.1 * sample.volume.data.size
 
 
+def test_a_box_in_another_slice_bounds_the_object_there(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    level = 22
+    narrower = Box((level, 20, 20), (level + 1, 40, 40))
+    allowed = narrower.region(volume.shape).full(volume.shape)[level]
+    for first in (Box((20, 15, 15), (21, 45, 45)), Box((8, 15, 15), (32, 45, 45))):
+        ball = answer(compact, volume, first)
+        region = answer(compact, volume, first, narrower, previous=ball)
+        assert region.full(volume.shape)[level].any()
+        assert not (region.full(volume.shape)[level] & ~allowed).any()
+        assert region.count > 0.5 * ball.count
+
+
 def test_a_mask_is_taken_as_it_is_and_then_corrected(compact: CompactSegmenter) -> None:
     volume = ball_volume()
     half = Region.of(truth_of(volume).full(volume.shape) & (np.arange(60) < 30))

@@ -7,6 +7,7 @@ from napari_medsam.engine.prompts import Box, MaskPrompt, Point
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.answer import (
     Look,
+    bounded_in_slice,
     bounded_in_slices,
     marked_pieces,
     obeyed,
@@ -117,6 +118,19 @@ def test_a_box_in_a_slice_bounds_the_answer_there_and_nearly_elsewhere() -> None
     assert crossed[20, 15].sum() == 12
     assert not bounded_in_slices(cube((0, 0, 0), 4), [box])
     assert bounded_in_slices(spread, []) is spread
+
+
+def test_a_box_drawn_later_bounds_its_slice_alone() -> None:
+    spread = cube((0, 0, 0), 40)
+    box = Region((20, 10, 12), np.ones((1, 8, 12), bool))
+    left = bounded_in_slice(spread, box, [box]).full((40, 40, 40))
+    np.testing.assert_array_equal(left[20], box.full((40, 40, 40))[20])
+    assert np.delete(left, 20, axis=0).all()
+    click = Region((20, 30, 30), np.ones((1, 1, 1), bool))
+    assert bounded_in_slice(spread, box, [box], [click]) is spread
+    elsewhere = Region((21, 30, 30), np.ones((1, 1, 1), bool))
+    assert bounded_in_slice(spread, box, [box], [elsewhere]).count == spread.count - 1600 + 96
+    assert not bounded_in_slice(Region.empty(), box, [box])
 
 
 def test_the_users_word_is_kept_and_the_last_word_counts() -> None:

@@ -79,7 +79,7 @@ def bounded_in_slices(region: Region, boxes: Sequence[Region]) -> Region:
     """
     if not boxes or not region:
         return region
-    across = [int(np.argmin(box.voxels.shape)) for box in boxes]
+    across = [_across(box) for box in boxes]
     edges = np.array([region.lower, region.upper])
     for axis in range(3):
         wide = [box for box, flat in zip(boxes, across, strict=True) if flat != axis]
@@ -88,15 +88,33 @@ def bounded_in_slices(region: Region, boxes: Sequence[Region]) -> Region:
             room = int(np.ceil(_SLICE_ROOM * (last - first)))
             edges[:, axis] = edges[:, axis].clip(first - room, last + room)
     lower, upper = _index3(edges[0]), _index3(edges[1])
-    voxels = region.inside(lower, upper)
-    for axis, level in {(axis, box.lower[axis]) for box, axis in zip(boxes, across, strict=True)}:
-        if lower[axis] <= level < upper[axis]:
-            low, high = edges.copy()
-            low[axis], high[axis] = level, level + 1
-            same = [box for box, flat in zip(boxes, across, strict=True) if (flat, box.lower[axis]) == (axis, level)]
-            slab = tuple(map(slice, low - lower, high - lower))
-            voxels[slab] &= np.logical_or.reduce([box.inside(_index3(low), _index3(high)) for box in same])
-    return Region.of(voxels, lower)
+    bounded = Region.of(region.inside(lower, upper), lower)
+    for box in boxes:
+        bounded = bounded_in_slice(bounded, box, boxes)
+    return bounded
+
+
+def bounded_in_slice(region: Region, box: Region, boxes: Sequence[Region], marked: Sequence[Region] = ()) -> Region:
+    """What a box drawn in one slice, and other ``boxes`` of that slice, leave of a mask there; other slices stay.
+
+    Where something else ``marked`` as inside lies beside those boxes they do not bound the object: nothing is taken.
+    """
+    axis = _across(box)
+    level = box.lower[axis]
+    there = (region, *marked)
+    edges = np.array([np.min([r.lower for r in there], axis=0), np.max([r.upper for r in there], axis=0)])
+    edges[:, axis] = level, level + 1
+    low, high = _index3(edges[0]), _index3(edges[1])
+    same = [other for other in boxes if (_across(other), other.lower[axis]) == (axis, level)]
+    allowed = np.logical_or.reduce([other.inside(low, high) for other in same])
+    if any((mark.inside(low, high) & ~allowed).any() for mark in marked):
+        return region
+    return _set(region, Region(low, ~allowed), False)
+
+
+def _across(flat: Region) -> int:
+    """The axis that a box in one slice is one voxel long along."""
+    return int(np.argmin(flat.voxels.shape))
 
 
 def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, Index3]]:

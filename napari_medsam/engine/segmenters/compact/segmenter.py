@@ -19,6 +19,7 @@ from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
 from napari_medsam.engine.segmenters.compact.answer import (
     Look,
+    bounded_in_slice,
     bounded_in_slices,
     marked_pieces,
     obeyed,
@@ -169,7 +170,12 @@ class CompactSegmenter:
             region, box = paste(looks, shape)
             if not marks.boxes and not previous:
                 region = bounded_in_slices(marked_pieces(region, marked), marks.flat_boxes)
-            region = obeyed(replaced(previous, region, *box), prompts, shape)
+            region = replaced(previous, region, *box)
+            if previous and isinstance(newest, Box) and marks.flat_boxes and newest.is_flat:
+                # The box drawn last says where the object ends in its slice, whatever was there before.
+                inside = replace(marks, boxes=(), flat_boxes=()).positive_extents
+                region = bounded_in_slice(region, marks.flat_boxes[-1], marks.flat_boxes, inside)
+            region = obeyed(region, prompts, shape)
         confidence = self._calibration.of_prediction(whole.confidence)
         slices = self._calibration.of_slices(whole.slice_confidence(shape))
         return Prediction(region, confidence, case.seconds, slices)
