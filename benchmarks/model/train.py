@@ -5,9 +5,12 @@
 
 A call to a folder with a checkpoint resumes it: every draw depends on the seed and the step alone and the checkpoint
 holds everything else, so a killed training goes on as if it had never stopped. Several processes share each batch,
-which also spreads the work of the simulated users over the cores beside a GPU:
+which also spreads the work of the simulated users over the cores beside a GPU (without its two dashes torchrun takes
+--start for an option of its own):
 
-    torchrun --nproc-per-node 2 benchmarks/model/train.py benchmarks/model/configs/deep.json --out runs/deep
+    torchrun --nproc-per-node 2 -- benchmarks/model/train.py benchmarks/model/configs/deep.json --out runs/deep
+
+On a processor with bfloat16 (AVX512_BF16, AMX) one such process a core and --bf16 train twice as fast as one process.
 """
 
 import argparse
@@ -72,8 +75,13 @@ def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:
     return (2 * (p * truth).sum(axes) + 1) / (p.sum(axes) + truth.sum(axes) + 1)
 
 
-def learn(net: nn.Module, batch: Batch, config: Config, rounds: int, device: torch.device) -> list[float]:
-    """Add up the gradients of all samples over some rounds of prompts; the sum of their Dice after each round."""
+def learn(
+    net: nn.Module, batch: Batch, config: Config, rounds: int, device: torch.device, half: bool = False
+) -> list[float]:
+    """Add up the gradients of all samples over some rounds of prompts; the sum of their Dice after each round.
+
+    With ``half`` the network reckons in bfloat16; weights, gradients and loss stay float32.
+    """
     image, truth = batch.image.to(device), batch.truth.to(device)
     user = SimulatedUser(batch.rngs, batch.truth, batch.boxes, config.users)
     scores = []
@@ -81,7 +89,8 @@ def learn(net: nn.Module, batch: Batch, config: Config, rounds: int, device: tor
         given = user.prompts
         prompts = PatchPrompts(*(p.to(device) for p in (given.box, given.positive, given.negative, given.previous)))
         channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
-        logits = net(channels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            logits = net(channels).float()
         entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2, 3, 4))
         loss = (entropy + 1 - soft_dice(logits, truth)).sum()
         (loss / rounds).backward()
@@ -126,17 +135,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, help="training folder to start from; a 2D one is inflated")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
     parser.add_argument("--save-every", type=float, default=120, metavar="S", help="seconds between checkpoints")
+    parser.add_argument(
+        "--bf16", action="store_true", help="reckon in bfloat16, where the machine can and is faster so"
+    )
     args = parser.parse_args(argv)
     config = Config.read(args.config)
     team = Team.join()
     try:
-        train(config, team, team.device(args.device), args.out, args.start, args.save_every)
+        train(config, team, team.device(args.device), args.out, args.start, args.save_every, args.bf16)
     finally:
         if team.size > 1:
             distributed.destroy_process_group()
 
 
-def train(config: Config, team: Team, device: torch.device, out: Path, start: Path | None, save_every: float) -> None:
+def train(
+    config: Config,
+    team: Team,
+    device: torch.device,
+    out: Path,
+    start: Path | None,
+    save_every: float,
+    half: bool = False,
+) -> None:
     """Train until the last step; checkpoints, log and record are written by the first process."""
     if team.size > config.batch:
         raise SystemExit(f"A batch of {config.batch} cannot be shared by {team.size} processes.")
@@ -170,7 +190,7 @@ def train(config: Config, team: Team, device: torch.device, out: Path, start: Pa
         optimiser.zero_grad()
         rounds = rounds_at(config, done)
         batch = batch_of(pool, config, done, range(team.rank, config.batch, team.size))
-        scores = share(net, team, len(batch.rngs), learn(net, batch, config, rounds, device))
+        scores = share(net, team, len(batch.rngs), learn(net, batch, config, rounds, device, half))
         for k, score in enumerate(scores):
             running[k] = 0.98 * running[k] + 0.02 * score if running[k] else score
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
