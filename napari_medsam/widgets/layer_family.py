@@ -11,19 +11,6 @@ if TYPE_CHECKING:
 PLACEMENT = ("affine", "scale", "translate", "rotate", "shear", "units", "axis_labels")
 
 
-def load_layer_types() -> None:
-    """Import everything that our kinds of layer import when they are first made; to be called on the engine thread.
-
-    That is pandas among others, a second and more, which the first click would otherwise wait for.
-    """
-    import numpy as np
-    from napari.layers import Labels, Points, Shapes
-
-    Labels(np.zeros((1, 1), dtype=np.uint8))
-    Points(np.zeros((1, 2)))
-    Shapes([np.array([[0, 0], [0, 1], [1, 1], [1, 0]])], shape_type="polygon")
-
-
 def placement_of(layer: Layer) -> dict[str, Any]:
     """Everything that says where a layer's data lie, as arguments of another layer; only together are they right."""
     return {name: getattr(layer, name) for name in PLACEMENT}

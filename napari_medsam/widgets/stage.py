@@ -15,7 +15,7 @@ from napari_medsam.widgets.canvas_tools import CanvasTools
 from napari_medsam.widgets.controller import SegmentController
 from napari_medsam.widgets.following import Following
 from napari_medsam.widgets.frame_work import FrameWork
-from napari_medsam.widgets.layer_family import load_layer_types
+from napari_medsam.widgets.getting_ready import get_ready
 from napari_medsam.widgets.layer_grid import Spot
 from napari_medsam.widgets.layer_keys import LayerKeys
 from napari_medsam.widgets.prompt_layers import Slice
@@ -86,9 +86,7 @@ class Stage:
         controller.propagation.slices.answered.connect(self._follow)
         controller.propagation.slices.ended.connect(self._on_propagation_ended)
         controller.propagation.frames.answered.connect(self._on_answered)
-        controller.engine.submit(
-            "layer types", "Getting ready", lambda _: load_layer_types(), lambda _: None, self.refused.emit
-        )
+        controller.engine.submit("ready", "Getting ready", lambda _: get_ready(), lambda _: None, self.refused.emit)
 
     def close(self) -> None:
         """Stop listening and give the layers their keys back."""
@@ -187,7 +185,7 @@ class Stage:
             self._controller.engine.submit(
                 ("prompt layer", id(self.scene), tool),
                 "Getting ready",
-                lambda _: load_layer_types(),
+                lambda _: get_ready(),
                 partial(self._on_layer_types, self.scene, tool),
                 self.refused.emit,
             )
