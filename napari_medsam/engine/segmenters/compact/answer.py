@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,24 +20,69 @@ from napari_medsam.engine.volume import Index3
 _SLICE_ROOM = 0.25
 
 
+REACH = 0.85
+"""Share of a box's length, along each axis, on which the answer to a box alone is found at least where it can be."""
+
+HIGHEST, LOWEST = -0.5, -2.5
+"""Logits between which the threshold of the answer to a box alone may lie.
+
+With `REACH` the best of 280 combinations on 450 patches that the network learnt from (Dice after a tight box 0.446 to
+0.455, on real images with their labels 0.606 to 0.630; loose boxes 0.421 to 0.424). In 2D none was better than 0.
+"""
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What the network says about one patch: ``logits`` ``(z, y, x)`` on the cells of ``grid``."""
+    """What the network says about one patch.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        Where the patch lies.
+    logits : Tensor
+        ``(z, y, x)`` on its cells.
+    threshold : float
+        Cells with larger logits are inside.
+    """
 
     grid: PatchGrid
     logits: Tensor
+    threshold: float = 0.0
+
+    @property
+    def mask(self) -> Tensor:
+        """The cells inside, bool ``(z, y, x)``."""
+        return self.logits > self.threshold
+
+    def reaching(self, box: Region) -> Look:
+        """The answer that comes near all sides of ``box``, as what a user boxed does.
+
+        Where the network is unsure it answers the middle of a box alone. The threshold falls until the answer is found
+        in a share of `REACH` of the box's slices along each axis, within `HIGHEST` and `LOWEST`.
+        """
+        low, high = (
+            np.round((np.asarray(edge) - self.grid.start) / self.grid.step).astype(int)
+            for edge in (box.lower, box.upper)
+        )
+        inside = self.logits
+        for axis, n in enumerate(self.grid.cells):
+            first = int(np.clip(low[axis], 0, n - 1))
+            inside = inside.narrow(axis, first, max(1, int(min(high[axis], n)) - first))
+        reached = []
+        for axis in range(3):
+            slices = inside.amax(dim=[other for other in range(3) if other != axis]).sort(descending=True).values
+            reached.append(float(slices[math.ceil(REACH * len(slices)) - 1]))
+        return replace(self, threshold=min(HIGHEST, max(LOWEST, min(reached))))
 
     @property
     def confidence(self) -> float:
         """Dice to expect of the mask if the probabilities are right: 2 E|mask & truth| / (|mask| + E|truth|)."""
-        p = torch.sigmoid(self.logits)
-        mask = p > 0.5
+        p, mask = torch.sigmoid(self.logits), self.mask
         return float(2 * p[mask].sum() / (mask.sum() + p.sum()).clamp_min(1e-6))
 
     def slice_confidence(self, shape: Index3) -> dict[int, float]:
         """The same for each voxel slice of the patch that holds some of the mask, by its ``z``."""
-        p = torch.sigmoid(self.logits)
-        mask = p > 0.5
+        p, mask = torch.sigmoid(self.logits), self.mask
         found, expected, held = mask.sum((1, 2)), p.sum((1, 2)), (p * mask).sum((1, 2))
         (first, _, _), (last, _, _) = self.grid.voxel_box(shape)
         cells = {z: round(float(self.grid.to_cell((z, 0, 0))[0])) for z in range(first, last)}
@@ -45,7 +91,7 @@ class Look:
 
     def pieces_at(self, voxels: Sequence[Index3]) -> Region:
         """The mask on the cells: its pieces that hold one of the voxels, or all of it when none are given."""
-        mask = self.logits.numpy() > 0
+        mask = self.mask.numpy()
         if voxels:
             top = np.subtract(mask.shape, 1)
             cells = [np.clip(np.round(self.grid.to_cell(v)), 0, top).astype(int) for v in voxels]
@@ -120,7 +166,7 @@ def _across(flat: Region) -> int:
 def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, Index3]]:
     """One mask in voxels from a coarse look and finer ones that fade in from their rims; and the box it speaks for."""
     lower, upper = looks[0].grid.voxel_box(shape)
-    logits = looks[0].grid.to_voxels(looks[0].logits, lower, upper)
+    logits = looks[0].grid.to_voxels(looks[0].logits - looks[0].threshold, lower, upper)
     for look in looks[1:]:
         low, high = look.grid.voxel_box(shape)
         low, high = _index3(np.maximum(low, lower)), _index3(np.minimum(high, upper))
@@ -128,7 +174,9 @@ def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, I
             continue
         inside = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, lower, strict=True))
         weight = look.grid.to_voxels(_fade(look.grid.cells), low, high)
-        logits[inside] = torch.lerp(logits[inside], look.grid.to_voxels(look.logits, low, high), weight)
+        logits[inside] = torch.lerp(
+            logits[inside], look.grid.to_voxels(look.logits - look.threshold, low, high), weight
+        )
     return Region.of((logits > 0).numpy(), lower), (lower, upper)
 
 

@@ -73,6 +73,11 @@ class Marks:
         return marks
 
     @property
+    def is_one_box(self) -> bool:
+        """Whether a box that bounds the object is all there is."""
+        return len(self.boxes) == 1 and not (self.flat_boxes or self.spots or self.areas)
+
+    @property
     def positive_extents(self) -> list[Region]:
         """Regions that hold everything marked as inside the object."""
         points = [np.floor(np.asarray(spot) + 0.5).astype(int) for spot, positive in self.spots if positive]

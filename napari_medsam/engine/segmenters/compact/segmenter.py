@@ -188,6 +188,8 @@ class CompactSegmenter:
         known = extent_of([*case.marks.positive_extents, case.previous])
         if case.marks.boxes or case.previous:
             look = self._look(case, self._grid(case, known))
+            if case.marks.is_one_box and not case.previous and case.shape[0] > 1:
+                look = look.reaching(case.marks.boxes[0])
         else:
             look = self._search_size(case, known)
         if case.marks.boxes:
@@ -240,7 +242,7 @@ class CompactSegmenter:
     def _look_along_outline(self, case: _Case, whole: Look, newest: Region) -> list[Look]:
         """Finer looks along the outline where the whole object's patch is coarser than the image."""
         first = [] if case.marks.boxes and not case.previous else [newest]
-        grids = tiles_along(whole.grid, whole.logits.numpy() > 0, first)
+        grids = tiles_along(whole.grid, whole.mask.numpy(), first)
         if not grids:
             return []
         with case.stage("paste"):
