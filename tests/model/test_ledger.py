@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import average
 import export
 import ledger
 import pytest
 import torch
 import unpack
 from card import model_card
-from record import read_record
+from record import averaged, read_record
 
 from napari_medsam.engine.segmenters.compact.bundle import load_bundle
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
@@ -98,6 +99,23 @@ def test_an_exported_model_loads_and_has_its_card(trainings: tuple[Path, Path], 
         card = json.loads((tmp_path / "model" / "model.json").read_text())
         assert card["lineage"]["3D"][-1] == "first"
         assert card["widths"] == WIDTHS
+
+
+def test_the_mean_of_two_trainings(trainings: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = trainings
+    other = tmp_path / "third"
+    other.mkdir()
+    (other / "run.json").write_text(json.dumps({**read_record(second), "name": "third", "start": read_record(second)}))
+    torch.save({"ema": PromptUNet(3, WIDTHS).state_dict(), "dims": 3}, other / "checkpoint.pt")
+    average.main([str(other), str(second), "--out", str(tmp_path / "mean")])
+    states = [averaged(folder).state_dict() for folder in (other, second, tmp_path / "mean")]
+    for key, value in states[2].items():
+        torch.testing.assert_close(value, (states[0][key] + states[1][key]) / 2)
+    record = read_record(tmp_path / "mean")
+    assert [r["name"] for r in ledger.lineage(record)] == ["mean", "third", "second", "first"]
+    assert (record["mean_of"], record["hours"]) == (["third", "second"], {})
+    with pytest.raises(SystemExit, match="same dimensions"):
+        average.main([str(second), str(first), "--out", str(tmp_path / "none")])
 
 
 @pytest.mark.parametrize("recorded", [True, False])

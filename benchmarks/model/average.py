@@ -1,0 +1,36 @@
+"""The mean of the weights of trainings that built on each other, as a training folder of its own.
+
+    python benchmarks/model/average.py runs/later runs/earlier --out runs/mean
+
+Where a training gained on one thing and lost on another the mean of its weights and those it started from can hold
+both (weight-space ensembles: Wortsman et al. 2022, arXiv 2109.01903).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from record import averaged, read_record, save_record
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trainings", type=Path, nargs="+", help="the latest first: its record goes on")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    networks = [averaged(folder) for folder in args.trainings]
+    if len({(network.dims, network.widths) for network in networks}) > 1:
+        raise SystemExit("Only networks of the same dimensions and widths have a mean.")
+    states = [network.state_dict() for network in networks]
+    mean = {key: torch.stack([state[key] for state in states]).mean(dim=0) for key in states[0]}
+    latest = read_record(args.trainings[0])
+    args.out.mkdir(parents=True)
+    torch.save({"ema": mean, "dims": networks[0].dims}, args.out / "checkpoint.pt")
+    names = [read_record(folder)["name"] for folder in args.trainings]
+    new = {"name": args.out.resolve().name, "start": latest, "steps": 0, "hours": {}, "mean_of": names}
+    save_record(args.out, {**latest, **new})
+
+
+if __name__ == "__main__":
+    main()
