@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.out.mkdir(parents=True)
     torch.save({"ema": mean, "dims": networks[0].dims}, args.out / "checkpoint.pt")
     names = [read_record(folder)["name"] for folder in args.trainings]
-    new = {"name": args.out.resolve().name, "start": latest, "steps": 0, "hours": {}, "mean_of": names}
+    new = {"name": args.out.resolve().name, "start": latest, "hours": {}, "mean_of": names}
     save_record(args.out, {**latest, **new})
 
 

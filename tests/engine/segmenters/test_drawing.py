@@ -57,3 +57,10 @@ def test_a_flat_box_bounds_a_picture_but_not_a_volume() -> None:
 def test_prompts_outside_are_refused_with_a_sentence(prompt: Point | Box | Scribble) -> None:
     with pytest.raises(PromptError, match=r"[A-Z].*\."):
         Marks.of([prompt], SHAPE)
+
+
+def test_one_box_is_told_from_a_box_among_others() -> None:
+    box, flat = Box((8, 8, 8), (20, 20, 20)), Box((10, 8, 8), (11, 20, 20))
+    assert Marks.of([box], SHAPE).is_one_box
+    for prompts in ([flat], [box, box], [box, flat], [box, Point((9, 9, 9))], [Point((9, 9, 9))]):
+        assert not Marks.of(prompts, SHAPE).is_one_box

@@ -43,6 +43,9 @@ from napari_medsam.engine.volume import Index3, Volume
 _CELLS_AT_ONCE = 2 * 64**3
 """Cells the network sees in one pass; more at once are no faster on two cores and could not be cancelled in between."""
 
+_BOX_THRESHOLD = -0.25
+"""Logit from which a cell counts as inside in the 3D answer to a box alone, see docs/model.md."""
+
 _LOOKS_TO_FIND_SIZE = 3  # after the search over scales; the extent hardly moves after two
 
 
@@ -189,7 +192,7 @@ class CompactSegmenter:
         if case.marks.boxes or case.previous:
             look = self._look(case, self._grid(case, known))
             if case.marks.is_one_box and not case.previous and case.shape[0] > 1:
-                look = look.reaching(case.marks.boxes[0])
+                look = replace(look, threshold=_BOX_THRESHOLD)
         else:
             look = self._search_size(case, known)
         if case.marks.boxes:
