@@ -102,10 +102,10 @@ def test_two_processes_train_as_one_with_the_whole_batch(room: Path) -> None:
 
 
 def test_bfloat16_is_near_and_leaves_weights_as_they_are(room: Path) -> None:
-    settings = config(room, "half", dims=2, steps=2)
-    for name, options in (("whole", []), ("half", ["--bf16"])):
+    settings = config(room, "rounded", dims=2, steps=2)
+    for name, options in (("float32", []), ("bfloat16", ["--bf16"])):
         train.main([str(settings), "--out", str(room / name), "--device", "cpu", *options])
-    whole, half = state_of(room / "whole"), state_of(room / "half")
+    whole, half = state_of(room / "float32"), state_of(room / "bfloat16")
     assert {value.dtype for value in half["net"].values()} == {torch.float32}
     assert half["dice"] == pytest.approx(whole["dice"], abs=0.02)
     assert any(not torch.equal(value, whole["net"][name]) for name, value in half["net"].items())
