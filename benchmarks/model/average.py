@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from record import averaged, read_record, save_record
+from record import averaged, read_record, save_averaged
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,11 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     states = [network.state_dict() for network in networks]
     mean = {key: torch.stack([state[key] for state in states]).mean(dim=0) for key in states[0]}
     latest = read_record(args.trainings[0])
-    args.out.mkdir(parents=True)
-    torch.save({"ema": mean, "dims": networks[0].dims}, args.out / "checkpoint.pt")
     names = [read_record(folder)["name"] for folder in args.trainings]
     new = {"name": args.out.resolve().name, "start": latest, "hours": {}, "mean_of": names}
-    save_record(args.out, {**latest, **new})
+    networks[0].load_state_dict(mean)
+    save_averaged(args.out, networks[0], {**latest, **new})
 
 
 if __name__ == "__main__":

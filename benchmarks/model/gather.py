@@ -30,13 +30,15 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from index import Entry, read_index
 
-Entry = dict[str, Any]
+from napari_medsam.engine.errors import SaveError
+from napari_medsam.engine.io import write_aside
+
 KEYS = ["id", "source", "commit", "licence", "modality", "anatomy", "dim", "shape", "spacing", "patient", "note"]
 
 
@@ -174,28 +176,15 @@ def small(image: sitk.Image) -> sitk.Image:
     return sitk.Cast(image, sitk.sitkFloat32) if values.dtype.kind == "f" else image
 
 
-def write_image(image: sitk.Image, path: Path) -> None:
-    """Write a volume; a file of that name is whole at any time."""
-    part = path.with_name(f".part_{path.name}")
-    sitk.WriteImage(image, part, useCompression=True)
-    part.replace(path)
-
-
-def write_index(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write ``INDEX.json``; it is whole at any time."""
-    part = folder / ".part_INDEX.json"
-    part.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / "INDEX.json")
-
-
 def gather(folders: Sequence[Path], volume: Entry, out: Path) -> Entry:
     """Write label map and image of one volume into a folder; its entry of the index."""
     image = small(read_image(folders, volume, volume["image"])) if volume["image"] else None
     labels = clean_labels(read_image(folders, volume, volume["label"]), volume, image)
     files = {"label": f"{volume['id']}_label.nii.gz", "image": f"{volume['id']}_image.nii.gz" if image else None}
-    write_image(labels, out / str(files["label"]))
-    if image is not None:
-        write_image(image, out / str(files["image"]))
+    for content, name in ((labels, files["label"]), (image, files["image"])):
+        if content is not None:
+            with write_aside(out / str(name)) as aside:
+                sitk.WriteImage(content, aside, useCompression=True)
     spacing = [round(step, 5) for step in labels.GetSpacing()]
     found = volume | files | {"dim": 3, "shape": labels.GetSize(), "spacing": spacing}
     return {key: found[key] for key in [*KEYS, "image", "label"]}
@@ -213,17 +202,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = options.out / source["folder"]
         out.mkdir(parents=True, exist_ok=True)
         for volume in source["volumes"]:
-            index = out / "INDEX.json"
-            entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else []
+            entries = read_index(out) if (out / "INDEX.json").exists() else []
             there = volume["id"] in {entry["id"] for entry in entries}
             if volume["id"] not in options.only if options.only else there:
                 continue
             try:
                 entry = gather(options.sources, {"note": "", "image": None} | source | volume, out)
-            except (OSError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
+            except (OSError, SaveError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
                 missing.append(f"{volume['id']}: {error}")
                 continue
-            write_index(out, [*(e for e in entries if e["id"] != entry["id"]), entry])
+            entries = [*(e for e in entries if e["id"] != entry["id"]), entry]
+            with write_aside(out / "INDEX.json") as aside:
+                aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             print(f"{source['folder']}/{entry['id']} {entry['shape']}", flush=True)
     if missing:
         raise SystemExit("\n".join(missing))

@@ -29,6 +29,21 @@ def averaged(folder: Path) -> PromptUNet:
     return network
 
 
+def save_averaged(folder: Path, network: PromptUNet, record: Record) -> None:
+    """A training folder that holds nothing but an averaged network and its record: others can start from it.
+
+    Raises
+    ------
+    SystemExit
+        If the folder is there already.
+    """
+    if folder.exists():
+        raise SystemExit(f"{folder} is there already.")
+    folder.mkdir(parents=True)
+    torch.save({"ema": network.state_dict(), "dims": network.dims}, folder / "checkpoint.pt")
+    save_record(folder, record)
+
+
 def read_record(folder: Path) -> Record:
     """The record of a training folder.
 

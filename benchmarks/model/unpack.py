@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from ledger import lineage, read_entries
-from record import Record, save_record
+from record import Record, save_averaged
 
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 
@@ -29,11 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for network in (bundle.flat, bundle.deep):
         record = record_of(card, f"{network.dims}D")
         folder = args.out / record["name"]
-        if folder.exists():
-            raise SystemExit(f"{folder} is there already.")
-        folder.mkdir(parents=True)
-        torch.save({"ema": network.state_dict(), "dims": network.dims}, folder / "checkpoint.pt")
-        save_record(folder, record)
+        save_averaged(folder, network, record)
         print(folder)
 
 
