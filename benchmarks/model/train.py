@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from batches import Batch, Pool, batch_of
 from config import Config
+from group_norm import quicken
 from numpy.random import default_rng
 from record import averaged, machine_name, open_record, save_record
 from torch import Tensor, distributed, nn
@@ -169,6 +170,8 @@ def train(
     if state:
         net.load_state_dict(state["net"])
     net = net.to(device, memory_format=torch.channels_last_3d)
+    if device.type == "cpu":
+        quicken(net)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     average = {key: value.clone() for key, value in net.state_dict().items()}
     first, running = 0, [0.0] * config.rounds
