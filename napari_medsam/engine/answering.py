@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
 from napari_medsam.engine.journal import now
-from napari_medsam.engine.label_map import LARGEST_ID
+from napari_medsam.engine.label_map import check_id
 from napari_medsam.engine.ledger import Ledger
 from napari_medsam.engine.objects import Propagation, SegmentedObject, Step, colour_for
 from napari_medsam.engine.overlap import settle, settle_all
@@ -155,8 +155,7 @@ def find_everything(ledger: Ledger, predictor: Predictor, axis: int, index: int,
     with ledger.changing() as events:
         masks = _beside(found, [item.mask for item in ledger.document.objects.values()])
         first = ledger.document.next_id
-        if first + len(masks) - 1 > LARGEST_ID:
-            raise MedSamError(f"A session holds at most {LARGEST_ID} objects: save this one and start another.")
+        check_id(first + len(masks) - 1)
         new = {}
         for id_, mask in enumerate(masks, first):
             prompt = MaskPrompt(mask)

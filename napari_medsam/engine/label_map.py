@@ -7,10 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from napari_medsam.engine.errors import MedSamError
 from napari_medsam.engine.objects import SegmentedObject
 from napari_medsam.engine.volume import Index3
 
-LARGEST_ID = int(np.iinfo(np.uint16).max)
+_LARGEST_ID = int(np.iinfo(np.uint16).max)
+
+
+def check_id(object_id: int) -> None:
+    """Raise `MedSamError` if no array of labels can hold the id of an object."""
+    if object_id > _LARGEST_ID:
+        raise MedSamError(f"A session holds at most {_LARGEST_ID} objects: save this one and start another.")
 
 
 def compose_labels(objects: Iterable[SegmentedObject], lower: Index3, upper: Index3) -> npt.NDArray[np.uint16]:

@@ -15,7 +15,7 @@ from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
 from napari_medsam.engine.objects import CleanUp, HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.postprocess import tidy
-from napari_medsam.engine.prompts import Prompt
+from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.propagation import Growing, PropagatedSlice, Route, Seed, key_slices, propagate
 from napari_medsam.engine.region import Edit, Region
 from napari_medsam.engine.segmenters.base import ObjectFinder, Prediction, Prepared, Segmenter
@@ -74,6 +74,17 @@ class Predictor:
         """Compute what all predictions share, if that was not done yet. Raises what `Segmenter.prepare` raises."""
         with self._turn(task):
             self._prepare(task)
+
+    def check(self, prompt: Prompt) -> None:
+        """Raise `PromptError` if a prompt lies outside the image, is empty, or the model does not take its kind."""
+        info = self.segmenter.info
+        if prompt.kind not in info.prompts:
+            kinds = ", ".join(sorted(info.prompts))
+            raise PromptError(f"{info.title} takes no {prompt.kind}; it takes {kinds}.")
+        if isinstance(prompt, Box):
+            prompt.clipped(self.volume.shape)
+        else:
+            prompt.region(self.volume.shape)
 
     def answer(self, prompts: tuple[Prompt, ...], previous: Region, task: Task) -> Prediction:
         """Predict and tidy. Takes and raises what `Segmenter.predict` does."""

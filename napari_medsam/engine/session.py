@@ -12,31 +12,23 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.answering import (
-    find_everything,
-    predict_pending,
-    predict_without,
-    propagate_objects,
-    with_masks,
-)
+from napari_medsam.engine.answering import find_everything, predict_pending, predict_without, propagate_objects
 from napari_medsam.engine.clean_up import clean_objects
 from napari_medsam.engine.cleaning import Cleaning
-from napari_medsam.engine.errors import JournalError, MedSamError, PromptError
+from napari_medsam.engine.editing import add_object, edit_mask
+from napari_medsam.engine.errors import JournalError, MedSamError
 from napari_medsam.engine.history import Command, Document
-from napari_medsam.engine.journal import Journal
-from napari_medsam.engine.label_map import LARGEST_ID, compose_labels
+from napari_medsam.engine.label_map import compose_labels
 from napari_medsam.engine.ledger import Ledger
-from napari_medsam.engine.objects import Colour, HandEdit, Overlap, SegmentedObject, colour_for
-from napari_medsam.engine.overlap import settle
+from napari_medsam.engine.objects import Colour, Overlap, SegmentedObject
 from napari_medsam.engine.predictor import Predictor
-from napari_medsam.engine.prompts import Box, Prompt
+from napari_medsam.engine.prompts import Prompt
 from napari_medsam.engine.propagation import PropagatedSlice, Route
 from napari_medsam.engine.recorder import Recorder
-from napari_medsam.engine.recovery import check_image, engines_of, find_image, retell
 from napari_medsam.engine.region import Edit, Region
+from napari_medsam.engine.reopening import reopen
 from napari_medsam.engine.saving import save_masks
 from napari_medsam.engine.segmenters.base import Prepared, Segmenter
-from napari_medsam.engine.segmenters.registry import load_segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3, Volume
 from napari_medsam.engine.window import Window
@@ -114,31 +106,10 @@ class Session:
             If the model of the journal cannot be loaded.
         """
         journal = Path(journal)
-        opened, contents = Journal.reopen(journal)
-        try:
-            header = contents.records[0]
-            told = retell(contents.records, journal)
-            if volume is None:
-                volume = find_image(header, journal)
-            else:
-                check_image(header, volume)
-            written = engines_of(contents.records)[-1]["model"]
-            segmenter = segmenter or load_segmenter(written["name"])
-            tail = opened.put_tail_aside(contents)
-        except BaseException:
-            opened.close()
-            raise
+        reopened = reopen(journal, volume, segmenter)
         session = cls.__new__(cls)
-        ledger = Ledger(Recorder(journal, volume, segmenter.info, opened), told)
-        session._start(volume, segmenter, journal, ledger)
-        if tail is not None:
-            session.notes += (
-                f"The end of the journal was damaged: everything before it is here, the rest was put into {tail}.",
-            )
-        if written["weights_hash"] != segmenter.info.weights_hash:
-            session.notes += ("The model is not the one that worked on this session before: its answers may differ.",)
-        with ledger.changing() as events:
-            ledger.flush(events)
+        session._start(reopened.volume, reopened.segmenter, journal, reopened.ledger)
+        session.notes = reopened.notes
         return session
 
     @property
@@ -220,15 +191,7 @@ class Session:
         MedSamError
             If there are too many, or the number is taken.
         """
-        with self._ledger.changing() as events:
-            id_ = self._document.next_id if number is None else number
-            if id_ > LARGEST_ID:
-                raise MedSamError(f"A session holds at most {LARGEST_ID} objects: save this one and start another.")
-            if id_ in self._document.objects:
-                raise MedSamError(f"There is an object {id_} in this session already.")
-            new = SegmentedObject(id_, name or f"Object {id_}", colour or colour_for(id_))
-            self._ledger.do("add", {id_: new}, events)
-        return new
+        return add_object(self._ledger, name, colour, number)
 
     def remove_object(self, object_id: int) -> None:
         """Remove an object with its mask and prompts. Raises `MedSamError` if there is none of this id."""
@@ -254,23 +217,7 @@ class Session:
         MedSamError
             If there is no object of this id.
         """
-        lower, upper = np.maximum(mask.lower, 0), np.minimum(mask.upper, self.volume.shape)
-        if np.any(lower != mask.lower) or np.any(upper != mask.upper):
-            mask = Region.of(mask.full(self.volume.shape))
-        with self._ledger.changing() as events:
-            old = self._ledger.find(object_id)
-            masks = settle(self._document.objects, object_id, mask, old.mask, self.overlap)
-            edit = Edit.between(old.mask, masks[object_id])
-            if not edit and len(masks) == 1:
-                return edit
-            step = HandEdit(self._document.next_number, edit.to_json())
-            self._ledger.do(
-                "edit",
-                with_masks(self._document.objects, masks, object_id, (*old.steps, step)),
-                events,
-                {"overlap": self.overlap.value},
-            )
-        return edit
+        return edit_mask(self._ledger, self.volume.shape, object_id, mask)
 
     def prompt(self, prompt: Prompt, object_id: int | None = None, task: Task | None = None) -> Edit:
         """Give a prompt and predict: `add_prompt`, then `predict`.
@@ -308,7 +255,7 @@ class Session:
         MedSamError
             If there is no object of this id.
         """
-        self._check(prompt)
+        self._predictor.check(prompt)
         if object_id is None:
             objects = self._document.objects
             object_id = max(objects) if objects else self.add_object().id
@@ -543,16 +490,6 @@ class Session:
     @property
     def _document(self) -> Document:
         return self._ledger.document
-
-    def _check(self, prompt: Prompt) -> None:
-        taken = self.segmenter.info.prompts
-        if prompt.kind not in taken:
-            kinds = ", ".join(sorted(taken))
-            raise PromptError(f"{self.segmenter.info.title} takes no {prompt.kind}; it takes {kinds}.")
-        if isinstance(prompt, Box):
-            prompt.clipped(self.volume.shape)
-        else:
-            prompt.region(self.volume.shape)
 
 
 def _file_hash(path: Path) -> str:
