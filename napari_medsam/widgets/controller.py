@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,20 +10,21 @@ from pathlib import Path
 from psygnal import Signal
 
 from napari_medsam.engine.errors import ImageError, MedSamError, WeightsError
-from napari_medsam.engine.journals import new_journal
-from napari_medsam.engine.looking_ahead import Anticipating, LookAhead
 from napari_medsam.engine.objects import Overlap, SegmentedObject
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.segmenters.base import Segmenter
-from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
+from napari_medsam.engine.segmenters.registry import segmenter_names
 from napari_medsam.engine.session import Session
-from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Index3
 from napari_medsam.engine.window import Window
+from napari_medsam.widgets.answer_text import answer_text
 from napari_medsam.widgets.cleaning_work import CleaningWork
 from napari_medsam.widgets.frame_work import FrameWork
 from napari_medsam.widgets.image_source import ImageSource
 from napari_medsam.widgets.jobs import Dispatch, Jobs
+from napari_medsam.widgets.open_images import OpenImages
+from napari_medsam.widgets.opening import Opening
+from napari_medsam.widgets.prompt_exchange import exchange_prompt
 from napari_medsam.widgets.propagation import Propagation
 from napari_medsam.widgets.strokes import extended_to, united
 
@@ -60,11 +60,10 @@ class SegmentController:
         self._engine = Jobs("napari-medsam engine", dispatch, pause)
         self._disk = Jobs("napari-medsam journal", dispatch)
         self._numbers = itertools.count()
-        self._segmenters: dict[str, Segmenter] = {}
-        self._image: ImageSource | None = None
-        self._images: dict[ImageSource, dict[int, FrameWork]] = {}
-        self._windows: dict[ImageSource, Window | None] = {}
-        self._frame = 0
+        self._images = OpenImages()
+        self._opening = Opening(self._engine, self._images)
+        self._opening.opened.connect(self._on_opened)
+        self._opening.failed.connect(self.fail)
         self._is_change_due = False
         self._overlap = Overlap.KEEP
         self.model = segmenter_names()[0]
@@ -80,28 +79,26 @@ class SegmentController:
     @property
     def image(self) -> ImageSource | None:
         """The chosen image."""
-        return self._image
+        return self._images.chosen
 
     @property
     def work(self) -> FrameWork:
         """The displayed frame of the chosen image."""
-        if self._image is None:
-            return FrameWork(self._frame)
-        return self._images[self._image].setdefault(self._frame, FrameWork(self._frame))
+        return self._images.displayed
 
     def works(self, image: ImageSource) -> tuple[FrameWork, ...]:
         """All frames of an image that were worked on."""
-        return tuple(self._images.get(image, {}).values())
+        return self._images.works(image)
 
     @property
     def has_begun(self) -> bool:
         """Whether something was done on the chosen image; from then on the model is fixed."""
-        return self._image is not None and any(work.has_begun for work in self.works(self._image))
+        return self.image is not None and any(work.has_begun for work in self.works(self.image))
 
     @property
     def segmenter(self) -> Segmenter | None:
         """The chosen model, once it is loaded."""
-        return self._segmenters.get(self.model)
+        return self._opening.segmenter(self.model)
 
     @property
     def busy(self) -> bool:
@@ -115,72 +112,56 @@ class SegmentController:
 
     def set_image(self, image: ImageSource | None) -> None:
         """Choose the image; whatever was done on others stays until `forget`."""
-        self._image = image
-        if image is not None:
-            self._images.setdefault(image, {})
-        self._frame = 0
+        self._images.choose(image)
         self.changed.emit()
 
     def forget(self, image: ImageSource) -> None:
         """End the work on an image that is gone."""
-        if image is self._image:
+        if image is self.image:
             self._engine.cancel_all()
-            self._image = None
-        self._windows.pop(image, None)
-        for work in self._images.pop(image, {}).values():
-            _close(work)
+        self._images.forget(image)
         self.changed.emit()
 
     def set_frame(self, frame: int) -> None:
         """Say which frame is displayed."""
-        if frame != self._frame:
-            self._frame = frame
+        if frame != self._images.frame:
+            self._images.frame = frame
             self.changed.emit()
 
     def look_at(self, axis: int, level: int) -> None:
         """Say which slice of the displayed frame is displayed: those around it are made ready in the background."""
-        if self._image is None:
+        if self.image is None:
             return
-        for work in self.works(self._image):
-            if work.ahead is not None and work.frame != self._frame:
-                work.ahead.stop()
-        work, session = self.work, self.work.session
-        prepared = None if session is None else session.prepared
-        if work.ahead is None and isinstance(prepared, Anticipating):
-            # What goes wrong ahead of time is told when it is asked for, if it goes wrong then.
-            work.ahead = LookAhead(prepared)
-        if work.ahead is not None:
-            work.ahead.look_at(axis, level)
+        for work in self.works(self.image):
+            if work is not self.work:
+                work.rest()
+        self.work.look_at(axis, level)
 
     def rest(self) -> None:
         """Make nothing ready until `look_at`."""
-        if self.work.ahead is not None:
-            self.work.ahead.stop()
+        self.work.rest()
 
     def set_overlap(self, overlap: Overlap) -> None:
         """Choose what happens where a new mask meets another object."""
         self._overlap = overlap
-        for frames in self._images.values():
-            for work in frames.values():
-                if work.session is not None:
-                    work.session.overlap = overlap
+        for work in self._images.all_works:
+            if work.session is not None:
+                work.session.overlap = overlap
         self.changed.emit()
 
     def choose_model(self, name: str) -> None:
         """Choose the model of images that are not begun yet."""
         self.model = name
-        if self._image is not None and not self.has_begun:
-            for work in self._images[self._image].values():
-                _close(work)
-            self._images[self._image] = {}
+        if self.image is not None and not self.has_begun:
+            self._images.begin_again(self.image)
         self.changed.emit()
 
     def show_as(self, window: Window | None) -> None:
         """Choose the intensities the model sees of the chosen image; None: those that suit its modality."""
-        if self._image is None:
+        if self.image is None:
             return
-        self._windows[self._image] = window
-        for work in self.works(self._image):
+        self._images.windows[self.image] = window
+        for work in self.works(self.image):
             if work.session is not None:
                 self._show_as(work, work.session, window)
 
@@ -191,18 +172,13 @@ class SegmentController:
 
     def open(self) -> None:
         """Make the displayed frame ready ahead of the first prompt: volume, model, what predictions share."""
-        work = self.work
-        image = self._image
-        key = ("open", id(work))
-        if work.session is not None or image is None or self._engine.has(key):
-            return
-        make, model = self._session_maker(image, work.frame), self.model
-        self._engine.submit(key, "Opening", make, partial(self._on_opened, image, work, model), self.fail)
+        if self.image is not None and self.work.session is None:
+            self._opening.open(self.image, self.work, self.model)
 
     def adopt(self, session: Session) -> None:
         """Take a recovered session as that of the first frame of the chosen image."""
-        assert self._image is not None
-        self._on_opened(self._image, self.work, session.segmenter.info.name, session)
+        assert self.image is not None
+        self._opening.take(self.work, session.segmenter.info.name, session)
         for note in session.notes:
             self.message.emit(note)
 
@@ -258,33 +234,15 @@ class SegmentController:
 
     def open_frames(self, frames: int, then: Callable[[Sequence[FrameWork]], None]) -> None:
         """Make the first ``frames`` frames of the chosen image ready, then go on with them."""
-        image, model = self._image, self.model
-        if image is None:
-            return
-        works = [self._images[image].setdefault(frame, FrameWork(frame)) for frame in range(frames)]
-        closed = [work for work in works if work.session is None]
-        makers = [self._session_maker(image, work.frame) for work in closed]
-
-        def open_all(task: Task) -> list[Session]:
-            opened = []
-            for done, make in enumerate(makers):
-                task.progress(done / len(makers), f"Opening frame {closed[done].frame}")
-                opened.append(make(Task()))
-            return opened
-
-        def go_on(sessions: list[Session]) -> None:
-            for work, session in zip(closed, sessions, strict=True):
-                self._on_opened(image, work, model, session)
-            if all(work.session is not None for work in works):
-                then(works)
-
-        self._engine.submit(("open all", id(image)), "Opening the frames", open_all, go_on, self.fail)
+        if self.image is not None:
+            works = [self._images.work(self.image, frame) for frame in range(frames)]
+            self._opening.open_all(self.image, works, self.model, then)
 
     def draw_again(self, work: FrameWork, lower: Index3, upper: Index3) -> None:
         """Have a box of a frame drawn as its session has it."""
-        for image, frames in self._images.items():
-            if frames.get(work.frame) is work:
-                self.edited.emit(image, work.frame, lower, upper)
+        image = self._images.image_of(work)
+        if image is not None:
+            self.edited.emit(image, work.frame, lower, upper)
 
     def segment_everything(self, axis: int, level: int) -> None:
         """Make an object of each thing the model finds on a slice of the displayed frame."""
@@ -394,30 +352,13 @@ class SegmentController:
         """End the work of both threads and the sessions."""
         self._engine.close()
         self._disk.close()
-        for work in [work for frames in self._images.values() for work in frames.values()]:
+        for work in self._images.all_works:
             if work.ahead is not None:
                 # Waited for, unlike in `forget`: a thread inside torch when the program ends would crash it.
                 work.ahead.close()
                 work.ahead = None
-        for image in tuple(self._images):
+        for image in self._images.all_images:
             self.forget(image)
-
-    def _session_maker(self, image: ImageSource, frame: int) -> Callable[[Task], Session]:
-        """A function for the engine thread that opens a frame."""
-        make, model, loaded, window = image.volume_maker(frame), self.model, self.segmenter, self._windows.get(image)
-
-        def start(task: Task) -> Session:
-            task.progress(0.0, "Reading the image")
-            volume = make()
-            task.progress(0.1, "Loading the model")
-            segmenter = loaded or load_segmenter(model)
-            session = Session(volume, segmenter, new_journal())
-            task.progress(0.3, "Preparing the image")
-            session.show(window, task)
-            session.prepare(task)
-            return session
-
-        return start
 
     def _show_as(self, work: FrameWork, session: Session, window: Window | None) -> None:
         def done(_: None) -> None:
@@ -433,24 +374,12 @@ class SegmentController:
 
         def done(_: object) -> None:
             self.changed.emit()
-            self._tell_result(work, object_id)
+            item = next((item for item in work.objects if item.id == object_id), None)
+            if item is not None:
+                self.message.emit(answer_text(item, session.volume, work.box))
 
         key = ("predict", id(work), object_id)
         self._engine.submit(key, "Segmenting", partial(session.predict, object_id), done, self.fail)
-
-    def _tell_result(self, work: FrameWork, object_id: int) -> None:
-        item = next((o for o in work.objects if o.id == object_id), None)
-        if item is None or work.session is None:
-            return
-        if not item.mask:
-            self.message.emit(f"{item.name}: nothing was found there. Add a prompt, or undo.")
-            return
-        spacing = work.session.volume.spacing
-        millilitres = item.mask.count * spacing[0] * spacing[1] * spacing[2] / 1000
-        hint = "Click to correct it, or start the next object."
-        if work.box is not None and work.box.is_flat and min(work.session.volume.shape) > 1:
-            hint = "Propagate it to the other slices, or scroll to the object's other end and extend the box."
-        self.message.emit(f"{item.name}: {millilitres:.3g} ml. {hint}")
 
     def _replace_box(self, box: Box) -> None:
         work = self.work
@@ -460,21 +389,11 @@ class SegmentController:
         work.box = box
         self._engine.cancel_all()
 
-        def replace() -> None:
-            item = session.object(object_id)
-            newest = item.steps[-1] if item.steps else ()
-            is_last = bool(session.history) and object_id in session.history[-1].changes and newest == (old,)
-            if is_last and not item.pending:
-                session.undo()
-            else:
-                session.remove_prompt(old.id)
-            session.add_prompt(box, object_id)
-
         def done() -> None:
             if self.auto_run:
                 self._predict(work, object_id)
 
-        self._on_disk("Extending the box", replace, done)
+        self._on_disk("Extending the box", partial(exchange_prompt, session, object_id, old, box), done)
 
     def _on_disk(self, text: str, change: Callable[[], object], then: Callable[[], None] = lambda: None) -> None:
         def done(_: object) -> None:
@@ -484,15 +403,9 @@ class SegmentController:
 
         self._disk.submit(next(self._numbers), text, lambda _: change(), done, self.fail)
 
-    def _on_opened(self, image: ImageSource, work: FrameWork, model: str, session: Session) -> None:
-        # One that came first is worked in by now: asked for again while its news was under way, it is opened twice.
-        if not self._holds(image, work) or work.session is not None:
-            session.close()
-            return
-        self._segmenters[model] = session.segmenter
-        work.session = session
+    def _on_opened(self, image: ImageSource, work: FrameWork, session: Session) -> None:
         session.overlap = self._overlap
-        session.edited.connect(lambda _id, low, up: self._dispatch(partial(self._on_edited, image, work, low, up)))
+        session.edited.connect(lambda _id, low, up: self._dispatch(partial(self.draw_again, work, low, up)))
         for signal in (session.objects_changed, session.prompts_changed, session.history_changed):
             signal.connect(self._on_session_changed)
         session.journal_failed.connect(lambda sentence: self._dispatch(lambda: self.failed.emit(MedSamError(sentence))))
@@ -512,20 +425,3 @@ class SegmentController:
     def _tell_change(self) -> None:
         self._is_change_due = False
         self.changed.emit()
-
-    def _on_edited(self, image: ImageSource, work: FrameWork, lower: Index3, upper: Index3) -> None:
-        if self._holds(image, work):
-            self.edited.emit(image, work.frame, lower, upper)
-
-    def _holds(self, image: ImageSource, work: FrameWork) -> bool:
-        return self._images.get(image, {}).get(work.frame) is work
-
-
-def _close(work: FrameWork) -> None:
-    if work.ahead is not None:
-        # Its thread ends with the slice it is at. That may take long and is not waited for here, only when the program
-        # ends: without torch the thread would crash it.
-        threading.Thread(target=work.ahead.close, name="closing").start()
-    # A journal that is not closed is offered for recovery: nothing unsaved is lost by closing a window.
-    if work.session is not None and work.is_saved:
-        work.session.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from napari_medsam.engine.history import Command
-from napari_medsam.engine.looking_ahead import LookAhead
+from napari_medsam.engine.looking_ahead import Anticipating, LookAhead
 from napari_medsam.engine.objects import SegmentedObject
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.session import Session
@@ -79,6 +80,30 @@ class FrameWork:
         if all(item.id != self.current for item in objects):
             self.current = objects[-1].id if objects else None
             self.box = None
+
+    def look_at(self, axis: int, level: int) -> None:
+        """Make the slices around one ready in the background, where the model can."""
+        prepared = None if self.session is None else self.session.prepared
+        if self.ahead is None and isinstance(prepared, Anticipating):
+            # What goes wrong ahead of time is told when it is asked for, if it goes wrong then.
+            self.ahead = LookAhead(prepared)
+        if self.ahead is not None:
+            self.ahead.look_at(axis, level)
+
+    def rest(self) -> None:
+        """Make nothing ready until `look_at`."""
+        if self.ahead is not None:
+            self.ahead.stop()
+
+    def close(self) -> None:
+        """End the work on the frame."""
+        if self.ahead is not None:
+            # Its thread ends with the slice it is at. That may take long and is not waited for here, only when the
+            # program ends: without torch the thread would crash it.
+            threading.Thread(target=self.ahead.close, name="closing").start()
+        # A journal that is not closed is offered for recovery: nothing unsaved is lost by closing a window.
+        if self.session is not None and self.is_saved:
+            self.session.close()
 
 
 def masked_objects(session: Session, current: int | None, all_objects: bool) -> list[int]:
