@@ -344,8 +344,8 @@ class Stage:
         plane = self._plane()
         self.scene.redraw_prompts(self._controller.work, plane)
         self._following.look(plane)
-        if not self._following.is_on:
-            self._look_ahead()
+        if plane is not None and not self._following.is_on:
+            self._controller.look_at(plane.axis, plane.level)
         self.moved.emit(plane)
 
     def _on_layers_changed(self) -> None:
