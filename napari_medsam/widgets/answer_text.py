@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_medsam.engine.cleaning import voxel_volume
 from napari_medsam.engine.objects import SegmentedObject
 from napari_medsam.engine.prompts import Box
 from napari_medsam.engine.volume import Volume
@@ -21,8 +22,7 @@ def answer_text(item: SegmentedObject, volume: Volume, box: Box | None) -> str:
     """
     if not item.mask:
         return f"{item.name}: nothing was found there. Add a prompt, or undo."
-    depth, height, width = volume.spacing
-    millilitres = item.mask.count * depth * height * width / 1000
+    millilitres = item.mask.count * voxel_volume(volume) / 1000
     hint = "Click to correct it, or start the next object."
     if box is not None and box.is_flat and min(volume.shape) > 1:
         hint = "Propagate it to the other slices, or scroll to the object's other end and extend the box."
