@@ -44,19 +44,26 @@ class Pool:
         self.ends = np.cumsum([len(_mapped(path)["images"]) for path in self.shards])
         self.is_flat = _mapped(self.shards[0])["images"].shape[1] == 1
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One patch in a random orientation: image uint8, mask bool, box ``(2, 3)``."""
-        number = rng.integers(self.ends[-1])
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def patch(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One patch as it lies on the disk: image uint8, mask bool, box ``(2, 3)``."""
         place = int(np.searchsorted(self.ends, number, side="right"))
         shard = _mapped(self.shards[place])
         i = number - self.ends[place]  # negative: counted from the shard's end
         image = shard["images"][i]
         mask = np.unpackbits(shard["masks"][i], count=image.size).reshape(image.shape).astype(bool)
+        return image, mask, shard["boxes"][i]
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One patch in a random orientation."""
+        image, mask, box = self.patch(int(rng.integers(len(self))))
         order = np.arange(3)
         deep = np.flatnonzero(np.array(image.shape) > 1)
         order[deep] = rng.permutation(deep)
         flips = rng.random(3) < 0.5
-        box = shard["boxes"][i][:, order]
+        box = box[:, order]
         sides = np.array(image.shape)[order]
         box = np.where(flips, sides - box[::-1], box)
         image, mask = (np.flip(a.transpose(order), np.flatnonzero(flips)) for a in (image, mask))
@@ -81,10 +88,11 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
 
 @dataclass
 class Batch:
-    """Images and masks ``(n, 1, z, y, x)`` float32, box edges ``(n, 2, 3)`` in cells, and a generator for each."""
+    """Images, masks and fields of view ``(n, 1, z, y, x)`` float32, box edges ``(n, 2, 3)`` and random generators."""
 
     image: Tensor
     truth: Tensor
+    field: Tensor
     boxes: np.ndarray
     rngs: list[np.random.Generator]
 
@@ -96,6 +104,7 @@ def batch_of(pool: Pool, config: Config, done: int, members: Iterable[int]) -> B
     return Batch(
         torch.cat([part.image for part in parts]),
         torch.cat([part.truth for part in parts]),
+        torch.cat([part.field for part in parts]),
         np.concatenate([part.boxes for part in parts]),
         [rng for part in parts for rng in part.rngs],
     )
@@ -114,20 +123,34 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
     if config.tight and rng.random() < config.tight:
         box = _tightened(mask, box)
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]
+    fields = field_of(image)[None]
     if config.dims == 2:
         areas = mask.sum(axis=(1, 2))
         levels = np.flatnonzero(areas >= min(ENOUGH, areas.max()))
         levels = rng.choice(levels, min(config.slices, len(levels)), replace=False)
-        pictures, masks = pictures[0, levels, None], mask[levels, None]
+        pictures, masks, fields = pictures[0, levels, None], mask[levels, None], fields[0, levels, None]
         boxes = np.stack([_slice_box(rng, mask[z], box, 0.5 * (1 - config.tight)) for z in levels])
     picture = torch.from_numpy(np.ascontiguousarray(pictures))[:, None]
-    truth = torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None]
+    truth, field = (torch.from_numpy(np.ascontiguousarray(a)).float()[:, None] for a in (masks, fields))
     if config.cells:
         size = [min(n, config.cells) for n in picture.shape[2:]]
         boxes = boxes * (np.array(size) / picture.shape[2:])
         picture = functional.interpolate(picture, size=size, mode="area")
-        truth = (functional.interpolate(truth, size=size, mode="area") > 0.5).float()
-    return Batch(degrade(rng, picture), truth, boxes, rng.spawn(len(truth)))
+        truth, field = ((functional.interpolate(a, size=size, mode="area") > 0.5).float() for a in (truth, field))
+    return Batch(degrade(rng, picture), truth, field, boxes, rng.spawn(len(truth)))
+
+
+def field_of(image: np.ndarray) -> np.ndarray:
+    """The part of a patch that shows the image: beyond its border the outermost plane repeats."""
+    field = np.ones(image.shape, dtype=bool)
+    for axis, cells in enumerate(image.shape):
+        planes = np.moveaxis(image, axis, 0).reshape(cells, -1)
+        changes = np.flatnonzero((planes[1:] != planes[:-1]).any(axis=1))
+        if len(changes):
+            outer = np.moveaxis(field, axis, 0)
+            outer[: changes[0]] = False
+            outer[changes[-1] + 2 :] = False
+    return field
 
 
 def fill_of(mask: np.ndarray) -> float:
@@ -158,10 +181,17 @@ def clarity_of(image: np.ndarray, mask: np.ndarray) -> float:
 
 def _tightened(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The box round the object itself; as it was where there is none or where the patch cuts the object off."""
+    if is_cut_off(mask) or not np.isfinite(box).all():
+        return box
     region = Region.of(mask)
-    edges = np.array([region.lower, region.upper])
-    cut_off = ((edges[0] == 0) | (edges[1] == mask.shape)) & (np.array(mask.shape) > 1)
-    return box if cut_off.any() or not np.isfinite(box).all() else edges.astype(box.dtype)
+    return np.array([region.lower, region.upper], box.dtype)
+
+
+def is_cut_off(mask: np.ndarray) -> bool:
+    """Whether an object reaches the border of its patch: it may go on there."""
+    region = Region.of(mask)
+    at_border = (np.array(region.lower) == 0) | (np.array(region.upper) == mask.shape)
+    return bool((at_border & (np.array(mask.shape) > 1)).any())
 
 
 def _slice_box(rng: np.random.Generator, mask: np.ndarray, box: np.ndarray, loose: float) -> np.ndarray:

@@ -84,11 +84,10 @@ def learn(
     With ``half`` the network reckons in bfloat16; weights, gradients and loss stay float32.
     """
     image, truth = batch.image.to(device), batch.truth.to(device)
-    user = SimulatedUser(batch.rngs, batch.truth, batch.boxes, config.users)
+    user = SimulatedUser(batch.rngs, batch.truth, batch.boxes, batch.field, config.users)
     scores = []
     for k in range(rounds):
-        given = user.prompts
-        prompts = PatchPrompts(*(p.to(device) for p in (given.box, given.positive, given.negative, given.previous)))
+        prompts = PatchPrompts.stacked([user.prompts], device)
         channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             logits = net(channels).float()

@@ -35,11 +35,16 @@ class SimulatedUser:
         ``(n, 1, z, y, x)`` float of zeros and ones.
     boxes : numpy.ndarray
         ``(n, 2, 3)`` box edges in cells, nan where the user gives none.
+    field : Tensor
+        Like ``truth``: one where the patch shows the image.
     """
 
-    def __init__(self, rngs: Sequence[np.random.Generator], truth: Tensor, boxes: np.ndarray, mix: UserMix) -> None:
+    def __init__(
+        self, rngs: Sequence[np.random.Generator], truth: Tensor, boxes: np.ndarray, field: Tensor, mix: UserMix
+    ) -> None:
         self.rngs = rngs
         self.truth = truth[:, 0].numpy() > 0.5
+        self.field = field
         self.mix = mix
         self.box, self.positive, self.negative, self.previous = (torch.zeros_like(truth) for _ in range(4))
         for i, (low, high) in enumerate(boxes):
@@ -59,7 +64,7 @@ class SimulatedUser:
     @property
     def prompts(self) -> PatchPrompts:
         """What the network is told."""
-        return PatchPrompts(self.box, self.positive, self.negative, self.previous)
+        return PatchPrompts(self.box, self.positive, self.negative, self.previous, self.field)
 
     def look(self, logits: Tensor) -> None:
         """See the answer ``(n, 1, z, y, x)``, on any device, and correct its errors."""

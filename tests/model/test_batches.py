@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batches import Pool, batch_of, clarity_of
+from batches import Pool, batch_of, clarity_of, field_of
 from config import Config
 
 SIDE = 32
@@ -69,3 +69,12 @@ def test_a_box_round_what_the_patch_cuts_off_stays(tmp_path: Path) -> None:
     np.savez(tmp_path / "000-00000.npz", images=image[None], masks=np.packbits(mask)[None], boxes=box)
     drawn = batch_of(Pool(tmp_path), Config(dims=3, tight=1.0), 0, range(4)).boxes
     assert {tuple(sorted((high - low).tolist())) for low, high in drawn} == {(16.0, 16.0, 44.0)}
+
+
+def test_planes_that_repeat_beyond_the_border_are_not_in_the_field_of_view() -> None:
+    rng = np.random.default_rng(2)
+    image = np.pad(noise(rng)[:20, :, 3:], [(5, 7), (0, 0), (0, 3)], mode="edge")
+    field = field_of(image)
+    assert field[5:25, :, :29].all()
+    assert field.sum() == 20 * SIDE * 29
+    assert field_of(np.full((4, 4, 4), 7, np.uint8)).all()

@@ -5,6 +5,7 @@ import torch
 from group_norm import QuickGroupNorm, quicken
 from torch import Tensor, nn
 
+from napari_medsam.engine.segmenters.compact.channels import CHANNELS
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
 
 
@@ -33,7 +34,7 @@ def test_a_quickened_network_keeps_its_weights_and_learns_alike() -> None:
     torch.manual_seed(0)
     network = PromptUNet(3, (8, 16, 16, 16))
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    x = torch.randn(1, 8, 16, 16, 16)
+    x = torch.randn(1, CHANNELS, 16, 16, 16)
     network(x).square().mean().backward()
     expected = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
     network.zero_grad()

@@ -15,7 +15,7 @@ def test_users_without_a_box_may_mark_inside_and_outside_at_once() -> None:
     def marks(outside: float) -> tuple[torch.Tensor, torch.Tensor]:
         rngs = np.random.default_rng(0).spawn(6)
         mix = UserMix(scribble=0.5, lasso=0.0, first_mask=0.0, outside=outside)
-        prompts = SimulatedUser(rngs, truth, boxes, mix).prompts
+        prompts = SimulatedUser(rngs, truth, boxes, torch.ones_like(truth), mix).prompts
         return prompts.positive, prompts.negative
 
     positive, negative = marks(1.0)

@@ -160,7 +160,7 @@ def test_an_object_larger_than_the_patch_is_refined_at_its_outline(compact: Comp
         compact.prepare(volume, Task()), [Box(truth.lower, truth.upper)], Region.empty(), Task()
     )
     assert dice(prediction.region, truth, volume.shape) > 0.9
-    assert set(prediction.seconds) == {"crop", "network", "paste"}
+    assert set(prediction.seconds) == {"crop", "channels", "network", "paste"}
     assert 0 < prediction.confidence <= 1
 
 

@@ -15,7 +15,9 @@ from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle,
 from napari_medsam.engine.segmenters.compact.channels import (
     CHANNELS,
     ELLIPSOID,
+    GEODESIC_LIKELIHOOD,
     LIKELIHOOD,
+    OUTSIDE,
     PatchPrompts,
     build_channels,
 )
@@ -50,18 +52,37 @@ def test_the_box_shows_as_an_ellipsoid_and_its_intensities_as_likely() -> None:
     image += 0.05 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     box, none = torch.zeros_like(image), torch.zeros_like(image)
     box[..., 9:23, 9:23, 9:23] = 1
-    channels = build_channels(image, PatchPrompts(box, none, none, none))[0]
+    channels = build_channels(image, PatchPrompts(box, none, none, none, torch.ones_like(image)))[0]
     assert channels[ELLIPSOID, 15, 15, 15] > 0.85
     assert channels[ELLIPSOID, 0, 0, 0] == -1
     assert channels[LIKELIHOOD, 10:22, 10:22, 10:22].mean() > 0.5
     assert channels[LIKELIHOOD, :8].mean() < -0.5
 
 
+def test_a_rib_is_told_from_what_goes_on_beyond_its_box() -> None:
+    """A bright bow along the sides of its box round a bright organ that leaves it below."""
+    z, y, x = np.indices((32, 32, 32))
+    radius = np.hypot(y - 30, x - 15.5)
+    bow = (radius > 19) & (radius < 22) & (z > 12) & (z < 18) & (y < 25)
+    organ = radius < 14
+    image = torch.from_numpy((bow | organ).astype(np.float32))[None, None]
+    box = torch.zeros_like(image)
+    low, high = np.argwhere(bow).min(0), np.argwhere(bow).max(0) + 1
+    box[(0, 0, *map(slice, low, high))] = 1
+    none = torch.zeros_like(image)
+    channels = build_channels(image, PatchPrompts(box, none, none, none, none + 1))[0].numpy()
+    inside = box[0, 0].numpy() > 0
+    assert channels[OUTSIDE][bow].max() < channels[OUTSIDE][inside & organ].min()
+    assert channels[LIKELIHOOD][bow].mean() < 0.2
+    none_of_organ = inside & ~bow & ~organ
+    assert channels[GEODESIC_LIKELIHOOD][bow].mean() > channels[GEODESIC_LIKELIHOOD][none_of_organ].mean()
+
+
 @pytest.mark.parametrize("value", [0.0, 7.5])
 def test_channels_of_a_constant_patch_are_finite(value: float) -> None:
     image = torch.full((2, 1, 16, 16, 16), value)
     none = torch.zeros_like(image)
-    assert torch.isfinite(build_channels(image, PatchPrompts(none, none, none, none))).all()
+    assert torch.isfinite(build_channels(image, PatchPrompts(none, none, none, none, none + 1))).all()
 
 
 def test_the_bundled_weights_are_small_and_known_by_their_hash() -> None:

@@ -1,24 +1,32 @@
 """What the bundled network sees: one patch as input channels, the same in training and in use.
 
-Beside the image and the drawn prompts, three channels say what the prompts tell about intensities, so that a small
-network need not learn statistics: the image in a window around the intensities inside the prompt, and the log ratio of
-the intensity histograms inside and outside (the appearance term of GrabCut, Rother et al. 2004, with histograms).
+Beside the image and the drawn prompts, channels say what the prompts tell about intensities, so that a small network
+need not learn statistics: the image in a window around the intensities inside the prompt, and the log ratio of the
+intensity histograms inside and outside (the appearance term of GrabCut, Rother et al. 2004, with histograms). Both are
+there twice. First the middle of the box, or the mask so far, stands for the object. That is wrong for a rib or a
+crescent, so the second time it is what lies farthest from all outside the box along ways through the image, and what
+lies close to the marks (`geodesic`); these two distances are channels too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_medsam.engine.segmenters.compact.geodesic import closeness
+
 IMAGE, FOCUS, LIKELIHOOD, BOX, ELLIPSOID, POSITIVE, NEGATIVE, PREVIOUS = range(8)
-CHANNELS = 8
+OUTSIDE, INSIDE, GEODESIC_FOCUS, GEODESIC_LIKELIHOOD = range(8, 12)
+CHANNELS = 12
 
 CLICK_SIGMA = 2.0
 """Standard deviation of a click's spot in patch cells; below 1.6 of 64 clicks were hardly obeyed, 2.2 were."""
 
+_MARKED = 0.9  # of a spot's height: its middle cell
 _BINS = 32
 _WINDOW = 4.0  # the focus window reaches this many standard deviations of the prompted intensities to either side
 
@@ -35,12 +43,20 @@ class PatchPrompts:
         Spots of clicks and scribbles (see `draw_spot`), insides of lassos.
     previous : Tensor
         The mask before the newest prompts; all zero at first.
+    field : Tensor
+        One in the field of view, zero where the patch reaches beyond the image.
     """
 
     box: Tensor
     positive: Tensor
     negative: Tensor
     previous: Tensor
+    field: Tensor
+
+    @classmethod
+    def stacked(cls, several: Sequence[PatchPrompts], device: torch.device) -> PatchPrompts:
+        """Those of several batches in one, on a device."""
+        return cls(*(torch.cat([getattr(p, f.name) for p in several]).to(device) for f in fields(cls)))
 
 
 def build_channels(image: Tensor, prompts: PatchPrompts) -> Tensor:
@@ -59,23 +75,27 @@ def build_channels(image: Tensor, prompts: PatchPrompts) -> Tensor:
         ``(n, CHANNELS, z, y, x)`` float32.
     """
     ellipsoid = ellipsoid_in(prompts.box)
-    inside, outside = _evidence(prompts, ellipsoid)
-    mean = _weighted_mean(image, inside)
-    spread = _weighted_mean((image - mean) ** 2, inside).sqrt()
     whole_std, whole_mean = torch.std_mean(image, dim=(2, 3, 4), keepdim=True)
+    normalised = ((image - whole_mean) / (whole_std + 1e-6)).clamp(-4, 4)
     # A click on a flat spot has no spread of its own; a tenth of the patch's keeps noise from filling the window.
-    spread = spread.clamp_min(0.1 * whole_std + 1e-6)
-    focus = ((image - mean) / (_WINDOW * spread)).clamp(-1, 1)
+    least = 0.1 * whole_std + 1e-6
+    field = prompts.field > 0.5
+    has_box = prompts.box.amax(dim=(2, 3, 4), keepdim=True) > 0.5
+    beyond = has_box & (prompts.box < 0.5)
+    outside = closeness(normalised, beyond | (prompts.negative > _MARKED), field)
+    inside = closeness(normalised, prompts.positive > _MARKED, field)
     return torch.cat(
         [
-            ((image - whole_mean) / (whole_std + 1e-6)).clamp(-4, 4),
-            focus,
-            _log_ratio(focus, inside, outside),
+            normalised,
+            *_appearance(image, *_evidence(prompts, ellipsoid), least),
             prompts.box,
             ellipsoid,
             prompts.positive,
             prompts.negative,
             prompts.previous,
+            outside,
+            inside,
+            *_appearance(image, *_geodesic_evidence(prompts, outside, inside), least),
         ],
         dim=1,
     )
@@ -112,18 +132,34 @@ def draw_spot(canvas: Tensor, centre: tuple[float, float, float], sigma: float =
     torch.maximum(canvas, spot, out=canvas)
 
 
+def _appearance(image: Tensor, inside: Tensor, outside: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    """The image in a window around the intensities inside, and their log ratio inside and outside, by weights."""
+    mean = _weighted_mean(image, inside)
+    spread = _weighted_mean((image - mean) ** 2, inside).sqrt().maximum(least)
+    focus = ((image - mean) / (_WINDOW * spread)).clamp(-1, 1)
+    return focus, _log_ratio(focus, inside, outside)
+
+
+def _share(weight: Tensor) -> Tensor:
+    return weight / weight.sum(dim=(2, 3, 4), keepdim=True).clamp_min(1e-6)
+
+
 def _evidence(prompts: PatchPrompts, ellipsoid: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of voxels that speak for the intensities inside and outside the object."""
-
-    def share(weight: Tensor) -> Tensor:
-        return weight / weight.sum(dim=(2, 3, 4), keepdim=True).clamp_min(1e-6)
-
     core = ellipsoid.clamp_min(0) ** 0.5
     has_previous = (prompts.previous.amax(dim=(2, 3, 4), keepdim=True) > 0.5).float()
     has_box = (prompts.box.amax(dim=(2, 3, 4), keepdim=True) > 0.5).float()
     body = has_previous * prompts.previous + (1 - has_previous) * core
     rest = has_box * (1 - prompts.box) + (1 - has_box) * (1 - prompts.previous)
-    return share(body) + share(prompts.positive), share(rest) + share(prompts.negative)
+    return _share(body) + _share(prompts.positive), _share(rest) + _share(prompts.negative)
+
+
+def _geodesic_evidence(prompts: PatchPrompts, outside: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by how close a cell lies to what is known to be outside, and to what is marked as inside."""
+    has_box = (prompts.box.amax(dim=(2, 3, 4), keepdim=True) > 0.5).float()
+    body = prompts.box * (1 - outside) ** 2
+    rest = has_box * (1 - prompts.box) + (1 - has_box) * (1 - inside)
+    return _share(body) + _share(inside**4), _share(rest) + _share(prompts.negative)
 
 
 def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

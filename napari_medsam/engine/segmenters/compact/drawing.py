@@ -84,8 +84,8 @@ class Marks:
         dots = [Region(_index3(p), np.ones((1, 1, 1), dtype=bool)) for p in points]
         return [*self.boxes, *self.flat_boxes, *(area for area, positive in self.areas if positive), *dots]
 
-    def draw(self, previous: Region, grid: PatchGrid) -> PatchPrompts:
-        """Prompt channels ``(1, 1, *cells)`` on ``grid``."""
+    def draw(self, previous: Region, grid: PatchGrid, shape: Index3) -> PatchPrompts:
+        """Prompt channels ``(1, 1, *cells)`` on ``grid``, which lies in a volume of ``shape``."""
         box, positive, negative = (torch.zeros(grid.cells) for _ in range(3))
         for region in self.boxes:
             _fill_box(box, region, grid)
@@ -94,7 +94,8 @@ class Marks:
             draw_spot(positive if inside else negative, (z, y, x))
         for area, inside in self.areas:
             _fill_area(positive if inside else negative, area, grid)
-        return PatchPrompts(*(c[None, None] for c in (box, positive, negative, _on_cells(previous, grid))))
+        drawn = (box, positive, negative, _on_cells(previous, grid), grid.field(shape))
+        return PatchPrompts(*(c[None, None] for c in drawn))
 
 
 def _on_cells(region: Region, grid: PatchGrid) -> Tensor:

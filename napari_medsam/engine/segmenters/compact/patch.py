@@ -63,6 +63,15 @@ class PatchGrid:
         high = np.clip(np.ceil(np.asarray(self.start) + self.size - 0.5), low, shape).astype(int)
         return _index3(low), _index3(high)
 
+    def field(self, shape: Index3) -> Tensor:
+        """One on the cells whose centres lie in a volume of ``shape``, zero on the others: float32 ``cells``."""
+        inside = []
+        for axis in range(3):
+            centres = self.start[axis] + (np.arange(self.cells[axis]) + 0.5) * self.step[axis]
+            inside.append(torch.from_numpy(((centres > 0) & (centres < shape[axis])).astype(np.float32)))
+        z, y, x = inside
+        return z[:, None, None] * y[:, None] * x
+
     def sample(self, data: npt.NDArray[Any]) -> Tensor:
         """Resample ``data`` ``(z, y, x)`` to the cells: float32 ``cells``. Reads only the voxels the patch covers."""
         slices = []

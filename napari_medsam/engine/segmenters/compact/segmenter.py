@@ -273,16 +273,12 @@ class CompactSegmenter:
         with case.stage("crop"):
             grey = case.prepared.grey if picture is None else picture
             image = torch.stack([grid.sample(grey)[None] for grid in grids]).to(self._device)
-            drawn = [case.marks.draw(case.previous, grid) for grid in grids]
-            prompts = PatchPrompts(
-                *(
-                    torch.cat(channel).to(self._device)
-                    for channel in zip(*((d.box, d.positive, d.negative, d.previous) for d in drawn), strict=True)
-                )
-            )
+            drawn = [case.marks.draw(case.previous, grid, _index3(grey.shape)) for grid in grids]
+            prompts = PatchPrompts.stacked(drawn, self._device)
+        with case.stage("channels"):
+            channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
         with case.stage("network"):
             network = self._flat if grids[0].cells[0] == 1 else self._deep
-            channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
             logits = network(channels)[:, 0].cpu()
         return [Look(grid, answer) for grid, answer in zip(grids, logits, strict=True)]
 
