@@ -30,6 +30,9 @@ CLEAR = 0.6
 
 _DRAWS = 4  # at most, for a clear patch
 
+_WINDOW = 0.3
+"""Side of the smallest window in a patch: what a search from a click sees of an object three times its patch."""
+
 
 class Pool:
     """Patches on disk, read where they are needed; what is read often, the system keeps in memory."""
@@ -122,8 +125,11 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
             image, mask, box = pool.draw(rng)
     if config.tight and rng.random() < config.tight:
         box = _tightened(mask, box)
+    field = field_of(image)
+    if config.zoom and rng.random() < config.zoom:
+        image, mask, field, box = _zoomed(rng, image, mask, field, box)
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]
-    fields = field_of(image)[None]
+    fields = field[None]
     if config.dims == 2:
         areas = mask.sum(axis=(1, 2))
         levels = np.flatnonzero(areas >= min(ENOUGH, areas.max()))
@@ -185,6 +191,21 @@ def _tightened(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
         return box
     region = Region.of(mask)
     return np.array([region.lower, region.upper], box.dtype)
+
+
+def _zoomed(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, field: np.ndarray, box: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A window round a cell of the object, in as many cells as the whole; the box in cells of the window."""
+    shape = np.array(image.shape)
+    side = np.where(shape > 1, np.maximum(2, np.round(shape * rng.uniform(_WINDOW, 1))), 1).astype(int)
+    centre = np.argwhere(mask)[rng.integers(np.count_nonzero(mask))]
+    start = np.clip(centre - side // 2, 0, shape - side)
+    window = tuple(slice(a, a + n) for a, n in zip(start, side, strict=True))
+    image, mask, field = (a[window] for a in (image, mask, field))
+    layers = torch.from_numpy(np.stack([image, mask, field]).astype(np.float32))[None]
+    grey, inside, seen = functional.interpolate(layers, size=tuple(shape), mode="trilinear")[0].numpy()
+    return np.round(grey).astype(np.uint8), inside > 0.5, seen > 0.5, (box - start) * (shape / side)
 
 
 def is_cut_off(mask: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ The record of the training it started from lies inside it under ``start``, so on
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -103,14 +103,21 @@ def _pools(folders: Sequence[str]) -> dict[str, Any]:
         each.append({"pool": folder.name, **(json.loads(about.read_text(encoding="utf-8")) if about.exists() else {})})
     if len(each) == 1:
         return each[0]
-    sources = {(s["source"], s["licence"]): s for pool in each for s in pool.pop("sources", [])}
+    sources = joined_sources(each)
+    for pool in each:
+        pool.pop("sources", None)
     return {
         "pool": " and ".join(pool["pool"] for pool in each),
         "patches": sum(pool.get("patches", 0) for pool in each),
         "cells": max(pool.get("cells", 0) for pool in each),
         "pools": each,
-        "sources": list(sources.values()),
+        "sources": sources,
     }
+
+
+def joined_sources(pools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The sources of several pools, each once."""
+    return list({(s["source"], s["licence"]): s for pool in pools for s in pool.get("sources", [])}.values())
 
 
 def _logged_hours(folder: Path) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from batches import Pool, field_of, is_cut_off
 from pool import SHARD
+from record import joined_sources
 from torch import Tensor
 
 from napari_medsam.engine.io import write_aside
@@ -75,13 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{folder}: {len(chosen)} of {len(pool)}", flush=True)
         count += len(chosen)
     about = [json.loads((folder / "pool.json").read_text(encoding="utf-8")) for folder in args.pools]
-    sources = {(s["source"], s["licence"]): s for pool in about for s in pool["sources"]}
     summary = {
         "dims": 3,
         "cells": max(pool["cells"] for pool in about),
         "patches": count,
         "chosen_from": [folder.name for folder in args.pools],
-        "sources": list(sources.values()),
+        "sources": joined_sources(about),
     }
     with write_aside(args.out / "pool.json") as aside:
         aside.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

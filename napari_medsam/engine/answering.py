@@ -39,7 +39,7 @@ def predict_pending(ledger: Ledger, predictor: Predictor, object_id: int, task: 
         window = predictor.window
         new = tuple(entry.prompt for entry in given)
         try:
-            prediction = predictor.answer((*old.prompts, *new), old.mask, task)
+            prediction = predictor.answer((*old.prompts, *new), old.mask, task, old.is_answer)
         except PromptError:
             with ledger.changing() as events:
                 ledger.drop(new[-1].id, events)

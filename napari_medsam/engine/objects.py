@@ -129,6 +129,11 @@ class SegmentedObject:
         """The prompts that made the mask, in the order given."""
         return prompts_of(self.steps)
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether nothing but prompts made the mask: another answer in its place loses no work of the user's."""
+        return are_prompts(self.steps)
+
     def remade(self, mask: Region, steps: tuple[Step, ...] | None = None) -> SegmentedObject:
         """The same object with another mask, and other steps where given."""
         return replace(self, mask=mask, steps=self.steps if steps is None else steps)
@@ -137,6 +142,11 @@ class SegmentedObject:
 def prompts_of(steps: tuple[Step, ...]) -> tuple[Prompt, ...]:
     """All prompts of the steps, in order."""
     return tuple(prompt for step in steps if isinstance(step, tuple) for prompt in step)
+
+
+def are_prompts(steps: tuple[Step, ...]) -> bool:
+    """Whether the steps are prompts, all of them."""
+    return all(isinstance(step, tuple) for step in steps)
 
 
 def colour_for(number: int) -> Colour:

@@ -12,13 +12,22 @@ from itertools import islice
 import numpy as np
 
 from napari_medsam.engine.errors import Cancelled, MedSamError, PromptError
-from napari_medsam.engine.objects import CleanUp, HandEdit, Overlap, Propagation, SegmentedObject, Step, prompts_of
+from napari_medsam.engine.objects import (
+    CleanUp,
+    HandEdit,
+    Overlap,
+    Propagation,
+    SegmentedObject,
+    Step,
+    are_prompts,
+    prompts_of,
+)
 from napari_medsam.engine.overlap import settle
 from napari_medsam.engine.postprocess import tidy
 from napari_medsam.engine.prompts import Box, Prompt
 from napari_medsam.engine.propagation import Growing, PropagatedSlice, Route, Seed, key_slices, propagate
 from napari_medsam.engine.region import Edit, Region
-from napari_medsam.engine.segmenters.base import ObjectFinder, Prediction, Prepared, Segmenter
+from napari_medsam.engine.segmenters.base import ObjectFinder, Prediction, Prepared, Reconsidering, Segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume
 from napari_medsam.engine.window import Window, Windowed
@@ -86,10 +95,15 @@ class Predictor:
         else:
             prompt.region(self.volume.shape)
 
-    def answer(self, prompts: tuple[Prompt, ...], previous: Region, task: Task) -> Prediction:
-        """Predict and tidy. Takes and raises what `Segmenter.predict` does."""
+    def answer(self, prompts: tuple[Prompt, ...], previous: Region, task: Task, is_answer: bool = False) -> Prediction:
+        """Predict and tidy. Takes and raises what `Segmenter.predict` does.
+
+        With ``is_answer`` nothing but the earlier prompts made ``previous``, and the model may reconsider it.
+        """
+        is_given_up = is_answer and isinstance(self.segmenter, Reconsidering) and self.segmenter.reconsiders(prompts)
+        known = Region.empty() if is_given_up else previous
         with self._turn(task):
-            prediction = self.segmenter.predict(self._prepare(task), prompts, previous, task)
+            prediction = self.segmenter.predict(self._prepare(task), prompts, known, task)
         start = time.perf_counter()
         region = tidy(prediction.region, previous, prompts, self.volume.shape)
         seconds = {**prediction.seconds, "tidy": time.perf_counter() - start}
@@ -187,7 +201,7 @@ class Predictor:
                 mask = settle(objects, object_id, result.masks[object_id], mask, overlap)[object_id]
             else:
                 given += step
-                region = self.answer(given, mask, task).region
+                region = self.answer(given, mask, task, are_prompts(steps[:number])).region
                 mask = settle(objects, object_id, region, mask, overlap)[object_id]
         return mask
 

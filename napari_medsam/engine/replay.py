@@ -185,7 +185,7 @@ class Replay:
     ) -> dict[int, Region]:
         objects = document.objects
         if kind == "predict":
-            region = self._predictor.answer(after.prompts, before.mask, task).region
+            region = self._predictor.answer(after.prompts, before.mask, task, before.is_answer).region
             return settle(objects, before.id, region, before.mask, overlap)
         region = self._predictor.retrace(after.steps, objects, before.id, overlap, task)
         return settle(objects, before.id, region, Region.empty(), overlap)

@@ -1,4 +1,4 @@
-"""What a batch is drawn from: clear objects, tight boxes."""
+"""What a batch is drawn from: clear objects, tight boxes, windows."""
 
 from pathlib import Path
 
@@ -69,6 +69,24 @@ def test_a_box_round_what_the_patch_cuts_off_stays(tmp_path: Path) -> None:
     np.savez(tmp_path / "000-00000.npz", images=image[None], masks=np.packbits(mask)[None], boxes=box)
     drawn = batch_of(Pool(tmp_path), Config(dims=3, tight=1.0), 0, range(4)).boxes
     assert {tuple(sorted((high - low).tolist())) for low, high in drawn} == {(16.0, 16.0, 44.0)}
+
+
+def test_a_window_shows_a_part_of_the_patch_in_as_many_cells(tmp_path: Path) -> None:
+    z, y, x = np.indices((SIDE,) * 3)
+    image = (6 * x).astype(np.uint8)  # the grey level says where a cell lies
+    mask = (x >= 16) & (np.abs(y - 16) < 8) & (np.abs(z - 16) < 8)
+    box = np.array([[[8.5, 8.5, 16], [23.5, 23.5, 32]]], np.float32)
+    np.savez(tmp_path / "000-00000.npz", images=image[None], masks=np.packbits(mask)[None], boxes=box)
+    batch = batch_of(Pool(tmp_path), Config(dims=3, zoom=1.0), 0, range(8))
+    assert batch.truth.shape == (8, 1, SIDE, SIDE, SIDE)
+    assert all(truth.any() for truth in batch.truth)
+    sides = []
+    for truth, (low, high) in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
+        where = np.argwhere(truth)
+        seen = np.clip([low, high], 0, SIDE)
+        np.testing.assert_allclose([where.min(axis=0), where.max(axis=0) + 1], seen, atol=2.5)
+        sides.append(float((high - low).max()))
+    assert max(sides) > 25  # 16 cells in the patch: some windows are much smaller than it
 
 
 def test_planes_that_repeat_beyond_the_border_are_not_in_the_field_of_view() -> None:

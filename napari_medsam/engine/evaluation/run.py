@@ -184,7 +184,7 @@ def _interact(truth: Region, protocol: Protocol, predictor: Predictor, task: Tas
         before = answer
         prompts.append(newest)
         start = time.perf_counter()
-        answer = predictor.answer(tuple(prompts), before, task).region
+        answer = predictor.answer(tuple(prompts), before, task, is_answer=True).region
         seconds = time.perf_counter() - start
         step = Step(
             dice(truth, answer),

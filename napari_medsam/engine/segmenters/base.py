@@ -123,6 +123,15 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
+class Reconsidering(Protocol):
+    """A segmenter that at times answers all prompts together better than it corrects its answer to the earlier ones."""
+
+    def reconsiders(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether it had better be asked as if the newest of ``prompts`` had been there from the start."""
+        ...
+
+
+@runtime_checkable
 class ObjectFinder(Protocol):
     """A segmenter that finds the objects of a slice without a prompt."""
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from napari_medsam.engine.errors import Cancelled, ImageError, PromptError
+from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.samples import mni152
-from napari_medsam.engine.segmenters.base import Segmenter
+from napari_medsam.engine.segmenters.base import Reconsidering, Segmenter
 from napari_medsam.engine.segmenters.compact import CompactSegmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume, affine_from_spacing
@@ -98,6 +99,38 @@ def test_a_mask_is_taken_as_it_is_and_then_corrected(compact: CompactSegmenter) 
     click = Point((20, 30, 38))
     corrected = answer(compact, volume, mask, click, previous=half)
     assert corrected.full(volume.shape)[click.voxel]
+
+
+def test_a_further_correction_leaves_alone_what_is_far_from_it(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    truth = truth_of(volume)
+    box, first = Box(truth.lower, truth.upper), Point((20, 30, 42))
+    wrong = Region.of(truth.full(volume.shape) & (np.indices(volume.shape)[2] > 24))  # the left third is missing
+    far_right = Point((20, 30, 47))
+    found = answer(compact, volume, box, first, far_right, previous=wrong).full(volume.shape)
+    assert found[far_right.voxel]
+    left = (slice(None), slice(None), slice(0, 30))
+    np.testing.assert_array_equal(found[left], wrong.full(volume.shape)[left])
+    near = answer(compact, volume, box, first, Point((20, 30, 20)), previous=wrong).full(volume.shape)
+    assert near[left].sum() > wrong.full(volume.shape)[left].sum() + 20
+
+
+def test_a_stroke_inside_and_one_outside_are_answered_together(compact: CompactSegmenter) -> None:
+    inside, outside = Scribble(((20, 25, 25), (20, 35, 35))), Scribble(((20, 50, 20), (20, 50, 40)), positive=False)
+    assert isinstance(compact, Reconsidering)
+    assert compact.reconsiders((inside, outside))
+    assert not compact.reconsiders((inside,))
+    assert not compact.reconsiders((inside, Point((20, 50, 30), positive=False)))
+    assert not compact.reconsiders((Box((10, 10, 10), (20, 20, 20)), outside))
+    assert not compact.reconsiders((inside, Point((20, 30, 40)), outside))  # the answer was corrected already
+    volume = ball_volume()
+    predictor = Predictor(compact, volume)
+    everything = Region((0, 0, 0), np.ones(volume.shape, dtype=bool))
+    given = (inside, outside)
+    afresh = predictor.answer(given, everything, Task(), is_answer=True).region
+    assert dice(afresh, truth_of(volume), volume.shape) > 0.8
+    painted = predictor.answer(given, everything, Task()).region  # somebody's work: corrected, not given up
+    assert painted.count > 2 * afresh.count
 
 
 def test_in_a_picture_of_one_slice(compact: CompactSegmenter) -> None:

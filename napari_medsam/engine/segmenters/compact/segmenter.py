@@ -19,6 +19,7 @@ from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
 from napari_medsam.engine.segmenters.compact.answer import (
     Look,
+    bounded_correction,
     bounded_in_slice,
     bounded_in_slices,
     marked_pieces,
@@ -174,6 +175,7 @@ class CompactSegmenter:
             if not marks.boxes and not previous:
                 region = bounded_in_slices(marked_pieces(region, marked), marks.flat_boxes)
             region = replaced(previous, region, *box)
+            region = bounded_correction(previous, region, prompts, shape, prepared.volume.spacing)
             if previous and isinstance(newest, Box) and marks.flat_boxes and newest.is_flat:
                 # The box drawn last says where the object ends in its slice, whatever was there before.
                 inside = replace(marks, boxes=(), flat_boxes=()).positive_extents
@@ -182,6 +184,17 @@ class CompactSegmenter:
         confidence = self._calibration.of_prediction(whole.confidence)
         slices = self._calibration.of_slices(whole.slice_confidence(shape))
         return Prediction(region, confidence, case.seconds, slices)
+
+    def reconsiders(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether they are a stroke or click inside the object and then a stroke outside; see `Reconsidering`.
+
+        Together they say how large the object is, and the answer to the first is nothing that was corrected yet.
+        """
+        if len(prompts) != 2:
+            return False
+        first, second = prompts
+        is_inside = isinstance(first, Point | Scribble) and first.positive
+        return is_inside and isinstance(second, Scribble) and not second.positive
 
     def _look_at_object(self, case: _Case) -> tuple[_Case, Look]:
         """One patch with the whole object in it, and the case as it was asked there.
