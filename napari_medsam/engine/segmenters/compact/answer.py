@@ -176,7 +176,7 @@ def bounded_correction(
     In a picture without a hint of the object's size nothing is bounded: four marks there do not settle it.
 
     Away from it a later answer is another opinion on what the user has seen and left as it was: it broke more than one
-      percent of the object elsewhere in 862 of 1017 simulated corrections, bounded in 334 (docs/model.md).
+    percent of the object elsewhere in 862 of 1017 simulated corrections, bounded in 334 (docs/model.md).
 
     Parameters
     ----------
