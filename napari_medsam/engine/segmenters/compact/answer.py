@@ -20,8 +20,8 @@ from napari_medsam.engine.volume import Index3, Vec3
 _SLICE_ROOM = 0.25
 
 _REACH, _WIDE_REACH = 0.2, 0.3
-"""How far a correction changes a mask, relative to the diagonal of what it would change; without a hint of the object's
-size twice as far."""
+"""How far a correction changes a mask, relative to the diagonal of what the mask and the answer span together; farther
+where nothing but marks says how large the object is."""
 
 _MARKS_TO_SETTLE, _MORE_MARKS_TO_SETTLE = 2, 4
 """The marks from which on corrections are bounded, given such a hint or not: the first ones may change everything."""
