@@ -1,7 +1,9 @@
-"""What changes from one reading of a patch to the next: contrast, noise, coarse voxels, bias field."""
+"""What changes from one reading of a patch to the next: contrast, noise, voxels, bias field, what is drawn over."""
 
 import numpy as np
 import torch
+from scipy import ndimage
+from synthetic import regions, smooth_noise
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,3 +41,27 @@ def degrade(rng: np.random.Generator, image: Tensor) -> Tensor:
             sample = sample + float(rng.uniform(0, 0.3)) * spread * noise
         out.append(sample)
     return torch.stack(out)
+
+
+def repaint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A uint8 patch in which the object is of several greys, or goes over into what lies beside it.
+
+    A brain with its fluid, a tumour on the chest wall: where the grey levels do not tell, the box and the rest of the
+    outline have to.
+    """
+    sigma = [0.7 if n > 1 else 0.0 for n in image.shape]
+    grey = image.astype(np.float32)
+    texture = grey - ndimage.gaussian_filter(grey, [2 * s for s in sigma])
+    if rng.random() < 0.5:
+        pieces = regions(rng, image.shape)
+        level = rng.uniform(0, 255, int(pieces.max()) + 1)[pieces]
+        where = mask
+    else:
+        noise = smooth_noise(rng, image.shape, float(np.exp(rng.uniform(np.log(8), np.log(40)))))
+        shell = np.argwhere(ndimage.binary_dilation(mask) & ~mask)
+        spot = tuple(shell[rng.integers(len(shell))]) if len(shell) else (0, 0, 0)
+        level = np.full(image.shape, grey[mask].mean())
+        where = ~mask & ((noise > 0) == (noise[spot] > 0))
+    over = ndimage.gaussian_filter(where.astype(np.float32), sigma)
+    painted = grey + over * (level + texture - grey)
+    return np.round(painted.clip(0, 255)).astype(np.uint8)

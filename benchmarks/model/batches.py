@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from augment import degrade, recolour
+from augment import degrade, recolour, repaint
 from config import Config
 from scipy import ndimage
 from torch import Tensor
@@ -27,6 +27,9 @@ ENOUGH = 13
 
 CLEAR = 0.6
 """Clarity of a patch that `Config.clear` asks for; a quarter of labelled patches have less, of hollow ones a half."""
+
+_COMPACT = 0.3
+"""Share of its box from which on an object is compact: thinner ones are not told by their box."""
 
 _DRAWS = 4  # at most, for a clear patch
 
@@ -126,6 +129,8 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
     if config.tight and rng.random() < config.tight:
         box = _tightened(mask, box)
     field = field_of(image)
+    if config.repaint and rng.random() < config.repaint and fill_of(mask) >= _COMPACT:
+        image = repaint(rng, image, mask)
     if config.zoom and rng.random() < config.zoom:
         image, mask, field, box = _zoomed(rng, image, mask, field, box)
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]

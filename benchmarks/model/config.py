@@ -31,6 +31,7 @@ class Config:
     hollow: float = 0.0  # share of patches that are the emptier of two: objects that fill little of their box are hard
     tight: float = 0.0  # share of boxes drawn anew, without room, round an object that the patch shows whole
     zoom: float = 0.0  # share of patches of which a window round some cell of the object is left, at full size
+    repaint: float = 0.0  # share of compact objects of several greys, or like a part of their surroundings
     clear: float = 0.0  # share of patches whose outline the image shows (batches.clarity_of)
     pool: tuple[str, ...] = ("runs/pool",)  # patches are drawn from all alike
     users: UserMix = field(default_factory=UserMix)

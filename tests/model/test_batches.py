@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batches import Pool, batch_of, clarity_of, field_of
+from augment import repaint
+from batches import Pool, batch_of, clarity_of, field_of, fill_of
 from config import Config
 
 SIDE = 32
@@ -96,3 +97,31 @@ def test_planes_that_repeat_beyond_the_border_are_not_in_the_field_of_view() -> 
     assert field[5:25, :, :29].all()
     assert field.sum() == 20 * SIDE * 29
     assert field_of(np.full((4, 4, 4), 7, np.uint8)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_object_drawn_over_is_of_several_greys_or_like_what_lies_beside_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = np.where(BALL, 200, noise(rng)).astype(np.uint8)
+    painted = repaint(rng, image, BALL).astype(float)
+    inside, outside = painted[BALL], painted[~BALL]
+    far = np.abs(outside - 200) < 25
+    if far.mean() > 0.1:  # a part of the surroundings went over to the object, none of the object to them
+        assert far.mean() < 0.95
+        assert np.abs(inside - 200).mean() < 15
+    else:
+        assert np.abs(outside - image[~BALL]).mean() < 5
+        assert np.abs(inside - 200).mean() > 15
+
+
+def test_compact_objects_are_drawn_over_and_thin_ones_are_not(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[float] = []
+
+    def watched(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        painted.append(fill_of(mask))
+        return repaint(rng, image, mask)
+
+    monkeypatch.setattr("batches.repaint", watched)
+    batch_of(pool, Config(dims=3, repaint=1.0), 0, range(32))
+    assert 8 <= len(painted) <= 24  # the balls; the scattered objects fill a twentieth of their box
+    assert min(painted) > 0.3

@@ -69,6 +69,17 @@ def test_fine_patches_follow_the_outline_only_where_cells_are_coarse() -> None:
     assert all(s <= 200 < s + n for s, n in zip(tiles[0].start, tiles[0].size, strict=True))
 
 
+def test_fine_patches_lie_only_where_the_mask_may_change() -> None:
+    mask = np.zeros((64, 64, 64), bool)
+    mask[4:60, 4:60, 4:60] = True
+    coarse = PatchGrid.around((0, 0, 0), (256, 256, 256), (64, 64, 64))
+    newest = cube((239, 128, 128), 1)
+    assert len(tiles_along(coarse, mask, [newest])) > 1
+    (tile,) = tiles_along(coarse, mask, [newest], (np.array((230.0, 120, 120)), np.array((250.0, 140, 140))))
+    assert all(s <= p < s + n for s, n, p in zip(tile.start, tile.size, newest.lower, strict=True))
+    assert tiles_along(coarse, mask, [newest], (np.full(3, 100.0), np.full(3, 140.0))) == []
+
+
 def test_confidence_is_the_dice_that_the_probabilities_promise() -> None:
     grid = PatchGrid.around((0, 0, 0), (4, 4, 4), (4, 4, 4))
     sure = torch.full((4, 4, 4), -50.0)

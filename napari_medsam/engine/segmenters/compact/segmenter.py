@@ -19,7 +19,6 @@ from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Prediction, Prepared, SegmenterInfo
 from napari_medsam.engine.segmenters.compact.answer import (
     Look,
-    bounded_correction,
     bounded_in_slice,
     bounded_in_slices,
     marked_pieces,
@@ -29,6 +28,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
 )
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import (
@@ -164,18 +164,20 @@ class CompactSegmenter:
         if not previous and not marks.positive_extents:
             raise PromptError("Mark something inside the object first: there is nothing yet to take away from.")
         case = _Case(prepared, marks, previous, task)
+        near = Neighbourhood.of(previous, prompts, shape, prepared.volume.spacing)
         with torch.inference_mode():
             if marks.flat_boxes:
                 case = self._with_slice_answers(case)
             marked = case.marks.positive_extents
             case, whole = self._look_at_object(case)
-            looks = [whole, *self._look_along_outline(case, whole, newest.region(shape))]
+            looks = [whole, *self._look_along_outline(case, whole, newest.region(shape), near)]
         with case.stage("paste"):
             region, box = paste(looks, shape)
             if not marks.boxes and not previous:
                 region = bounded_in_slices(marked_pieces(region, marked), marks.flat_boxes)
             region = replaced(previous, region, *box)
-            region = bounded_correction(previous, region, prompts, shape, prepared.volume.spacing)
+            if near:
+                region = near.bounded(previous, region)
             if previous and isinstance(newest, Box) and marks.flat_boxes and newest.is_flat:
                 # The box drawn last says where the object ends in its slice, whatever was there before.
                 inside = replace(marks, boxes=(), flat_boxes=()).positive_extents
@@ -255,10 +257,10 @@ class CompactSegmenter:
         marks = replace(case.marks, flat_boxes=(), areas=(*case.marks.areas, *areas))
         return replace(case, marks=marks, is_outlined=True)
 
-    def _look_along_outline(self, case: _Case, whole: Look, newest: Region) -> list[Look]:
+    def _look_along_outline(self, case: _Case, whole: Look, newest: Region, near: Neighbourhood | None) -> list[Look]:
         """Finer looks along the outline where the whole object's patch is coarser than the image."""
         first = [] if case.marks.boxes and not case.previous else [newest]
-        grids = tiles_along(whole.grid, whole.mask.numpy(), first)
+        grids = tiles_along(whole.grid, whole.mask.numpy(), first, near.extent if near else None)
         if not grids:
             return []
         with case.stage("paste"):

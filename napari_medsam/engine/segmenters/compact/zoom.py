@@ -85,10 +85,13 @@ def search_sides(shape: Index3, spacing: Vec3, marked: Extent, is_outlined: bool
     return [side for side in sides if not is_outlined or side <= OUTLINED * length] or sides[:1]
 
 
-def tiles_along(coarse: PatchGrid, mask: BoolArray, first: Sequence[Region]) -> list[PatchGrid]:
+def tiles_along(
+    coarse: PatchGrid, mask: BoolArray, first: Sequence[Region], within: Extent | None = None
+) -> list[PatchGrid]:
     """Closer patches, twice as fine as ``coarse``, over the outline of ``mask`` (on its cells).
 
     Those that hold the newest prompts ``first`` come first, then those with the most outline; at most `MAX_TILES`.
+    With ``within`` the outline elsewhere does not count: nothing changes there.
     """
     deep = np.asarray(coarse.cells) > 1
     if not np.any((coarse.step > COARSE) & deep):
@@ -100,6 +103,9 @@ def tiles_along(coarse: PatchGrid, mask: BoolArray, first: Sequence[Region]) -> 
         after[axis] = slice(1, None)
         outline[tuple(after)] |= change
     cells = np.argwhere(outline)
+    if within is not None:
+        low, high = (np.floor((edge - coarse.start) / coarse.step) for edge in within)
+        cells = cells[np.all((cells >= low) & (cells <= high), axis=1)]
     half = np.where(deep, np.asarray(coarse.cells) // 2, np.asarray(coarse.cells))
     tiles: list[PatchGrid] = []
     wanted = [(np.asarray(coarse.to_cell(r.lower)) + coarse.to_cell(np.subtract(r.upper, 1))) / 2 for r in first]

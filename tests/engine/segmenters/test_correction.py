@@ -1,0 +1,77 @@
+"""Where a correction may change a mask."""
+
+import numpy as np
+import pytest
+
+from napari_medsam.engine.prompts import Box, Point, Prompt, Scribble
+from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of
+
+SHAPE = (60, 60, 60)
+SPACING = (2.0, 1.0, 1.0)
+BALL = Region.of(np.linalg.norm((np.indices(SHAPE).T - 30) * SPACING, axis=-1).T < 20)
+"""20 mm round the voxel (30, 30, 30): 10 voxels along z, 20 along y and x."""
+
+BOX = Box((19, 9, 9), (41, 51, 51))
+
+
+def clicks(*positions: tuple[int, int, int], positive: bool = True) -> list[Prompt]:
+    return [Point(position, positive=positive) for position in positions]
+
+
+@pytest.mark.parametrize(
+    ("position", "positive", "millimetres"),
+    [
+        ((30, 30, 54), True, 5),  # outside, marked as inside: to the ball, whose last voxel is 49
+        ((30, 30, 45), False, 5),  # inside, marked as outside: to the first voxel beyond it
+        ((30, 30, 45), True, 5),  # right already
+        ((43, 30, 30), True, 8),  # along the coarse axis: four voxels to the last one inside, 39
+    ],
+)
+def test_depth_is_millimetres_to_the_border_on_either_side(
+    position: tuple[int, int, int], positive: bool, millimetres: float
+) -> None:
+    gesture = Point(position, positive=positive).region(SHAPE)
+    assert depth_of(gesture, positive, BALL, SHAPE, SPACING) == pytest.approx(millimetres, abs=0.7)
+
+
+def test_a_stroke_is_as_deep_as_its_deepest_voxel() -> None:
+    stroke = Scribble(((30, 30, 52), (30, 30, 58)), positive=True)
+    assert depth_of(stroke.region(SHAPE), True, BALL, SHAPE, SPACING) == pytest.approx(9, abs=0.7)
+
+
+def test_a_mark_so_deep_that_everything_is_within_reach_bounds_nothing() -> None:
+    assert depth_of(Point((30, 30, 30), positive=False).region(SHAPE), False, BALL, SHAPE, SPACING) is None
+    assert Neighbourhood.of(BALL, [BOX, *clicks((0, 0, 0), (30, 30, 30), positive=False)], SHAPE, SPACING) is None
+
+
+def test_the_answer_counts_within_reach_and_the_mask_beyond() -> None:
+    near = Neighbourhood.of(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))], SHAPE, SPACING)
+    assert near
+    assert near.reach == pytest.approx(12, abs=4)
+    answer = np.zeros(SHAPE, bool)
+    answer[30, 20:41, 40:56] = True
+    mask = near.bounded(BALL, Region.of(answer)).inside((0, 0, 0), SHAPE)
+    away = np.linalg.norm((np.indices(SHAPE).T - (30, 30, 51)) * SPACING, axis=-1).T
+    np.testing.assert_array_equal(mask, np.where(away <= near.reach, answer, BALL.inside((0, 0, 0), SHAPE)))
+
+
+def test_an_empty_answer_does_not_take_the_mask_away() -> None:
+    near = Neighbourhood.of(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))], SHAPE, SPACING)
+    assert near
+    left = near.bounded(BALL, Region.empty())
+    assert 0.7 * BALL.count < left.count < BALL.count
+
+
+def test_the_first_marks_may_change_everything() -> None:
+    shallow = [(30, 30, 51), (30, 51, 30), (30, 30, 9), (30, 9, 30)]
+    for count in range(1, 5):
+        assert (Neighbourhood.of(BALL, [BOX, *clicks(*shallow[:count])], SHAPE, SPACING) is None) == (count < 2)
+        assert (Neighbourhood.of(BALL, clicks(*shallow[:count]), SHAPE, SPACING) is None) == (count < 4)
+
+
+def test_nor_is_a_picture_bounded_without_a_hint_of_the_size() -> None:
+    square = Region((0, 10, 10), np.ones((1, 30, 30), bool))
+    marks = clicks(*[(0, 20, 41 + k) for k in range(4)])
+    assert Neighbourhood.of(square, marks, (1, 60, 60), (1.0, 1.0, 1.0)) is None
+    assert Neighbourhood.of(square, [Box((0, 9, 9), (0, 41, 41)), *marks], (1, 60, 60), (1.0, 1.0, 1.0))
