@@ -1,11 +1,12 @@
 """How sure the model is against how good it is, on patients it never saw: fit, store and draw the calibration.
 
-    python benchmarks/model/calibration.py --data ../shared/train [--model FOLDER] [--quick]
+    python benchmarks/model/calibration.py --data ../shared/train [--model FOLDER] [--unseen] [--quick]
 
 Simulated users give a box and three clicks to the labelled structures of the patients that pools made with
-``--hold-out`` leave out. A curve that never falls, of a few knots, maps the network's confidence to the Dice it went
-with, for whole answers and for single slices. It goes into the model card; ``docs/images/model-calibration.png`` shows
-both before and after, each patient calibrated by the others.
+``--hold-out`` leave out, or of all patients of data that no pool was made from (``--unseen``). A curve that never
+falls, of a few knots, maps the network's confidence to the Dice it went with, for whole answers and for single slices.
+It goes into the model card; ``docs/images/model-calibration.png`` shows both before and after, each patient calibrated
+by the others.
 """
 
 import argparse
@@ -75,9 +76,9 @@ def answers(entry: Entry, data: Path, segmenter: Segmenter) -> Iterator[tuple[Re
             prompts.append(click)
 
 
-def collect(data: Path, segmenter: Segmenter, quick: bool) -> tuple[Pairs, Pairs]:
-    """Pairs of whole answers and of slices, over all held-out cases."""
-    entries = [entry for entry in read_index(data) if entry.get("label") and is_held_out(entry)]
+def collect(data: Path, segmenter: Segmenter, unseen: bool, quick: bool) -> tuple[Pairs, Pairs]:
+    """Pairs of whole answers and of slices, over all held-out cases; over all that are labelled if all are unseen."""
+    entries = [entry for entry in read_index(data) if entry.get("label") and (unseen or is_held_out(entry))]
     if not entries:
         raise SystemExit(f"{data} has no labelled volume that is held out.")
     patients = sorted({str(entry.get("patient") or entry["id"]) for entry in entries})
@@ -140,6 +141,7 @@ def reliability(confidence: np.ndarray, scores: np.ndarray, edges: np.ndarray) -
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with an INDEX.json")
+    parser.add_argument("--unseen", action="store_true", help="no patient of the data was trained on")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder; its card is written")
     parser.add_argument("--picture", type=Path, default=DOCS / "images" / "model-calibration.png")
     parser.add_argument("--quick", action="store_true", help="two cases, and no file is written")
@@ -150,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raw = Path(folder) / "raw"
         shutil.copytree(args.model, raw)
         (raw / "model.json").write_text(json.dumps(card), encoding="utf-8")
-        both = collect(args.data, load_segmenter(str(raw), "cpu"), args.quick)
+        both = collect(args.data, load_segmenter(str(raw), "cpu"), args.unseen, args.quick)
     edges = np.linspace(0, 1 + 1e-9, 11)
     middles = [f"{m:.2f}" for m in (edges[:-1] + edges[1:]) / 2]
     panels, curves, errors = [], {}, {}

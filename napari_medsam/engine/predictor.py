@@ -105,7 +105,7 @@ class Predictor:
         with self._turn(task):
             prediction = self.segmenter.predict(self._prepare(task), prompts, known, task)
         start = time.perf_counter()
-        region = tidy(prediction.region, previous, prompts, self.volume.shape)
+        region = tidy(prediction.region, known, prompts, self.volume.shape)
         seconds = {**prediction.seconds, "tidy": time.perf_counter() - start}
         return replace(prediction, region=region, seconds=seconds)
 

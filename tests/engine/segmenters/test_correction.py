@@ -6,6 +6,7 @@ import pytest
 from napari_medsam.engine.prompts import Box, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of
+from napari_medsam.engine.segmenters.compact.zoom import extent_of
 
 SHAPE = (60, 60, 60)
 SPACING = (2.0, 1.0, 1.0)
@@ -13,6 +14,16 @@ BALL = Region.of(np.linalg.norm((np.indices(SHAPE).T - 30) * SPACING, axis=-1).T
 """20 mm round the voxel (30, 30, 30): 10 voxels along z, 20 along y and x."""
 
 BOX = Box((19, 9, 9), (41, 51, 51))
+
+
+def near_newest(
+    mask: Region,
+    prompts: list[Prompt],
+    shape: tuple[int, int, int] = SHAPE,
+    spacing: tuple[float, float, float] = SPACING,
+) -> Neighbourhood | None:
+    inside = [p.region(shape) for p in prompts if isinstance(p, Box) or (isinstance(p, Point) and p.positive)]
+    return Neighbourhood.of(mask, prompts, extent_of([mask, *inside]), shape, spacing)
 
 
 def clicks(*positions: tuple[int, int, int], positive: bool = True) -> list[Prompt]:
@@ -32,21 +43,33 @@ def test_depth_is_millimetres_to_the_border_on_either_side(
     position: tuple[int, int, int], positive: bool, millimetres: float
 ) -> None:
     gesture = Point(position, positive=positive).region(SHAPE)
-    assert depth_of(gesture, positive, BALL, SHAPE, SPACING) == pytest.approx(millimetres, abs=0.7)
+    assert depth_of(gesture, positive, BALL, SHAPE, SPACING, most=15) == pytest.approx(millimetres, abs=0.7)
 
 
 def test_a_stroke_is_as_deep_as_its_deepest_voxel() -> None:
     stroke = Scribble(((30, 30, 52), (30, 30, 58)), positive=True)
-    assert depth_of(stroke.region(SHAPE), True, BALL, SHAPE, SPACING) == pytest.approx(9, abs=0.7)
+    assert depth_of(stroke.region(SHAPE), True, BALL, SHAPE, SPACING, most=15) == pytest.approx(9, abs=0.7)
 
 
-def test_a_mark_so_deep_that_everything_is_within_reach_bounds_nothing() -> None:
-    assert depth_of(Point((30, 30, 30), positive=False).region(SHAPE), False, BALL, SHAPE, SPACING) is None
-    assert Neighbourhood.of(BALL, [BOX, *clicks((0, 0, 0), (30, 30, 30), positive=False)], SHAPE, SPACING) is None
+def test_no_mark_reaches_farther_than_a_part_of_what_is_known() -> None:
+    middle = Point((30, 30, 30), positive=False)
+    assert depth_of(middle.region(SHAPE), False, BALL, SHAPE, SPACING, most=7.3) == 7.3
+    near = near_newest(BALL, [BOX, *clicks((0, 0, 0)), middle])
+    assert near
+    known = (41, 51, 51)  # from the first click to the end of the box
+    assert near.reach == pytest.approx(0.4 * np.linalg.norm(np.multiply(known, SPACING)))
+
+
+def test_a_mask_of_one_voxel_in_a_large_box_does_not_stay_so() -> None:
+    speck = Region((30, 30, 30), np.ones((1, 1, 1), bool))
+    near = near_newest(speck, [BOX, *clicks((30, 30, 30), (30, 30, 40))])
+    assert near
+    assert near.reach > 10
+    assert near.bounded(speck, BALL).count > 500
 
 
 def test_the_answer_counts_within_reach_and_the_mask_beyond() -> None:
-    near = Neighbourhood.of(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))], SHAPE, SPACING)
+    near = near_newest(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))])
     assert near
     assert near.reach == pytest.approx(12, abs=4)
     answer = np.zeros(SHAPE, bool)
@@ -57,7 +80,7 @@ def test_the_answer_counts_within_reach_and_the_mask_beyond() -> None:
 
 
 def test_an_empty_answer_does_not_take_the_mask_away() -> None:
-    near = Neighbourhood.of(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))], SHAPE, SPACING)
+    near = near_newest(BALL, [BOX, *clicks((30, 30, 10), (30, 30, 51))])
     assert near
     left = near.bounded(BALL, Region.empty())
     assert 0.7 * BALL.count < left.count < BALL.count
@@ -66,12 +89,12 @@ def test_an_empty_answer_does_not_take_the_mask_away() -> None:
 def test_the_first_marks_may_change_everything() -> None:
     shallow = [(30, 30, 51), (30, 51, 30), (30, 30, 9), (30, 9, 30)]
     for count in range(1, 5):
-        assert (Neighbourhood.of(BALL, [BOX, *clicks(*shallow[:count])], SHAPE, SPACING) is None) == (count < 2)
-        assert (Neighbourhood.of(BALL, clicks(*shallow[:count]), SHAPE, SPACING) is None) == (count < 4)
+        assert (near_newest(BALL, [BOX, *clicks(*shallow[:count])]) is None) == (count < 2)
+        assert (near_newest(BALL, clicks(*shallow[:count])) is None) == (count < 4)
 
 
 def test_nor_is_a_picture_bounded_without_a_hint_of_the_size() -> None:
     square = Region((0, 10, 10), np.ones((1, 30, 30), bool))
     marks = clicks(*[(0, 20, 41 + k) for k in range(4)])
-    assert Neighbourhood.of(square, marks, (1, 60, 60), (1.0, 1.0, 1.0)) is None
-    assert Neighbourhood.of(square, [Box((0, 9, 9), (0, 41, 41)), *marks], (1, 60, 60), (1.0, 1.0, 1.0))
+    assert near_newest(square, marks, (1, 60, 60), (1.0, 1.0, 1.0)) is None
+    assert near_newest(square, [Box((0, 9, 9), (1, 41, 41)), *marks], (1, 60, 60), (1.0, 1.0, 1.0))

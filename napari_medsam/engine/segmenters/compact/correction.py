@@ -21,6 +21,10 @@ _DEPTHS = 6.0
 People mark an error in its middle: the error is at least as far across as the mark is deep in it, and often longer.
 """
 
+_WIDEST = 0.4
+"""The same at most, relative to the diagonal of all that is known of the object: in one of a few voxels every mark is
+deep."""
+
 _MARKS_TO_SETTLE, _MORE_MARKS_TO_SETTLE = 2, 4
 """The marks from which on corrections are bounded, with something else given that says how large the object is and
 without: the first ones may change everything."""
@@ -51,11 +55,13 @@ class Neighbourhood:
     spacing: Vec3
 
     @classmethod
-    def of(cls, previous: Region, prompts: Sequence[Prompt], shape: Index3, spacing: Vec3) -> Neighbourhood | None:
+    def of(
+        cls, previous: Region, prompts: Sequence[Prompt], known: Extent, shape: Index3, spacing: Vec3
+    ) -> Neighbourhood | None:
         """That of the newest of an object's prompts; None where the whole mask may change.
 
         So it may after the first marks, and in a picture without a hint of the object's size: four marks there do not
-        settle it.
+        settle it. ``known`` is the extent in voxel edges of the mask and of all that was marked as inside.
         """
         newest = prompts[-1]
         marks = sum(isinstance(prompt, Point | Scribble) for prompt in prompts)
@@ -65,8 +71,9 @@ class Neighbourhood:
         if marks < (_MARKS_TO_SETTLE if is_sized else _MORE_MARKS_TO_SETTLE) or (shape[0] == 1 and not is_sized):
             return None
         gesture = newest.region(shape)
-        depth = depth_of(gesture, newest.positive, previous, shape, spacing)
-        return None if depth is None else cls(gesture, _DEPTHS * depth, spacing)
+        widest = _WIDEST * float(np.linalg.norm((known[1] - known[0]) * spacing))
+        depth = depth_of(gesture, newest.positive, previous, shape, spacing, widest / _DEPTHS)
+        return cls(gesture, _DEPTHS * depth, spacing)
 
     @property
     def extent(self) -> Extent:
@@ -89,15 +96,12 @@ class Neighbourhood:
         return Region.of(after, lower)
 
 
-def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spacing: Vec3) -> float | None:
-    """Millimetres from a mark's deepest voxel to the border of the mask that it says is wrong.
+def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spacing: Vec3, most: float) -> float:
+    """Millimetres from a mark's deepest voxel to the border of the mask that it says is wrong, or ``most`` if more.
 
-    From its nearest voxel where the mask is right all along it. None where a correction of that depth reaches
-    everything.
+    From its nearest voxel where the mask is right all along it.
     """
-    span = np.maximum(mask.upper, gesture.upper) - np.minimum(mask.lower, gesture.lower)
-    enough = float(np.linalg.norm(span * spacing)) / _DEPTHS
-    room = min(_FIRST_ROOM * min(spacing), enough)
+    room = min(_FIRST_ROOM * min(spacing), most)
     while True:
         voxels = np.ceil(room / np.asarray(spacing)).astype(int)
         lower = _index3(np.maximum(np.subtract(gesture.lower, voxels), 0))
@@ -111,9 +115,9 @@ def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spaci
             depth = float(distances.min() if is_right else distances.max())
             if depth <= room:
                 return depth
-        if room == enough:
-            return None
-        room = min(2 * room, enough)
+        if room == most:
+            return most
+        room = min(2 * room, most)
 
 
 def _index3(values: npt.ArrayLike) -> Index3:

@@ -164,7 +164,8 @@ class CompactSegmenter:
         if not previous and not marks.positive_extents:
             raise PromptError("Mark something inside the object first: there is nothing yet to take away from.")
         case = _Case(prepared, marks, previous, task)
-        near = Neighbourhood.of(previous, prompts, shape, prepared.volume.spacing)
+        known = extent_of([*marks.positive_extents, previous])
+        near = Neighbourhood.of(previous, prompts, known, shape, prepared.volume.spacing)
         with torch.inference_mode():
             if marks.flat_boxes:
                 case = self._with_slice_answers(case)
