@@ -15,7 +15,7 @@ from skimage.draw import polygon2mask
 
 from napari_medsam.engine.errors import PromptError
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.volume import Index3, Vec3
+from napari_medsam.engine.volume import Index3, Vec3, index3, vec3
 
 
 def _new_id() -> str:
@@ -209,13 +209,13 @@ def prompt_from_json(record: dict[str, Any]) -> Prompt:
         common: dict[str, Any] = {"id": str(record["id"]), "positive": bool(record["positive"])}
         match record["kind"]:
             case "point":
-                return Point(_vec3(record["position"]), **common)
+                return Point(vec3(record["position"]), **common)
             case "box":
-                return Box(_index3(record["lower"]), _index3(record["upper"]), **common)
+                return Box(index3(record["lower"]), index3(record["upper"]), **common)
             case "scribble":
-                return Scribble(tuple(_vec3(p) for p in record["path"]), float(record["radius"]), **common)
+                return Scribble(tuple(vec3(p) for p in record["path"]), float(record["radius"]), **common)
             case "lasso":
-                return Lasso(tuple(_vec3(p) for p in record["polygon"]), int(record["axis"]), **common)
+                return Lasso(tuple(vec3(p) for p in record["polygon"]), int(record["axis"]), **common)
             case "mask":
                 return MaskPrompt(Region.from_json(record["mask"]), **common)
             case kind:
@@ -242,16 +242,6 @@ def _outside(region: Region, shape: Index3) -> bool:
 def _check_finite(coordinates: npt.ArrayLike, what: str) -> None:
     if not np.isfinite(coordinates).all():
         raise PromptError(f"The {what} has a coordinate that is not a number.")
-
-
-def _vec3(values: Any) -> Vec3:
-    z, y, x = (float(v) for v in values)
-    return z, y, x
-
-
-def _index3(values: Any) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x
 
 
 def _text(index: Index3) -> str:

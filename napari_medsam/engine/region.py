@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medsam.engine.volume import Index3
+from napari_medsam.engine.volume import Index3, index3
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -93,7 +93,7 @@ class Region:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Region:
         """Inverse of `to_json`. Raises `ValueError` if the bits are damaged."""
-        return cls(_index3(record["lower"]), _unpack(record["bits"], _index3(record["shape"])))
+        return cls(index3(record["lower"]), _unpack(record["bits"], index3(record["shape"])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,13 +179,8 @@ class Edit:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Edit:
         """Inverse of `to_json`. Raises `ValueError` if the bits are damaged."""
-        shape = _index3(record["shape"])
-        return cls(_index3(record["lower"]), _unpack(record["added"], shape), _unpack(record["removed"], shape))
-
-
-def _index3(values: Any) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x
+        shape = index3(record["shape"])
+        return cls(index3(record["lower"]), _unpack(record["added"], shape), _unpack(record["removed"], shape))
 
 
 def _pack(bits: BoolArray) -> str:

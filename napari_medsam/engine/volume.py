@@ -18,6 +18,18 @@ Vec3 = tuple[float, float, float]
 FloatArray = npt.NDArray[np.float64]
 
 
+def index3(values: npt.ArrayLike) -> Index3:
+    """Three numbers, whole ones or to be cut off to such, as an index ``(z, y, x)``."""
+    z, y, x = (int(v) for v in np.asarray(values))
+    return z, y, x
+
+
+def vec3(values: npt.ArrayLike) -> Vec3:
+    """Three numbers as a place or lengths ``(z, y, x)``."""
+    z, y, x = (float(v) for v in np.asarray(values))
+    return z, y, x
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """One 3D image (2D images have one slice) with its affine.

@@ -14,7 +14,7 @@ from napari_medsam.engine.prompts import Box, MaskPrompt, Point, Prompt
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import Extent
-from napari_medsam.engine.volume import Index3
+from napari_medsam.engine.volume import Index3, index3
 
 _SLICE_ROOM = 0.25
 
@@ -101,7 +101,7 @@ def bounded_in_slices(region: Region, boxes: Sequence[Region]) -> Region:
             first, last = min(box.lower[axis] for box in wide), max(box.upper[axis] for box in wide)
             room = int(np.ceil(_SLICE_ROOM * (last - first)))
             edges[:, axis] = edges[:, axis].clip(first - room, last + room)
-    lower, upper = _index3(edges[0]), _index3(edges[1])
+    lower, upper = index3(edges[0]), index3(edges[1])
     bounded = Region.of(region.inside(lower, upper), lower)
     for box in boxes:
         bounded = bounded_in_slice(bounded, box, boxes)
@@ -118,7 +118,7 @@ def bounded_in_slice(region: Region, box: Region, boxes: Sequence[Region], marke
     there = (region, *marked)
     edges = np.array([np.min([r.lower for r in there], axis=0), np.max([r.upper for r in there], axis=0)])
     edges[:, axis] = level, level + 1
-    low, high = _index3(edges[0]), _index3(edges[1])
+    low, high = index3(edges[0]), index3(edges[1])
     same = [other for other in boxes if (_across(other), other.lower[axis]) == (axis, level)]
     allowed = np.logical_or.reduce([other.inside(low, high) for other in same])
     if any((mark.inside(low, high) & ~allowed).any() for mark in marked):
@@ -137,7 +137,7 @@ def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, I
     logits = looks[0].grid.to_voxels(looks[0].logits - looks[0].threshold, lower, upper)
     for look in looks[1:]:
         low, high = look.grid.voxel_box(shape)
-        low, high = _index3(np.maximum(low, lower)), _index3(np.minimum(high, upper))
+        low, high = index3(np.maximum(low, lower)), index3(np.minimum(high, upper))
         if np.any(np.subtract(high, low) <= 0):
             continue
         inside = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, lower, strict=True))
@@ -154,7 +154,7 @@ def replaced(previous: Region, answer: Region, lower: Index3, upper: Index3) -> 
         return answer
     z, y, x = np.minimum(previous.lower, lower).tolist()
     low: Index3 = (z, y, x)
-    mask = previous.inside(low, _index3(np.maximum(previous.upper, upper)))
+    mask = previous.inside(low, index3(np.maximum(previous.upper, upper)))
     box = tuple(slice(a - o, b - o) for a, b, o in zip(lower, upper, low, strict=True))
     mask[box] = answer.inside(lower, upper)
     return Region.of(mask, low)
@@ -190,7 +190,7 @@ def _set(region: Region, part: Region, value: bool) -> Region:
         return Region.of(mask, region.lower)
     z, y, x = np.minimum(region.lower, part.lower).tolist()
     low: Index3 = (z, y, x)
-    high = _index3(np.maximum(region.upper, part.upper))
+    high = index3(np.maximum(region.upper, part.upper))
     return Region.of(region.inside(low, high) | part.inside(low, high), low)
 
 
@@ -204,8 +204,3 @@ def _fade(cells: Index3) -> Tensor:
             shape[axis] = n
             weight = weight * ramp.clamp_max(1.0).reshape(shape)
     return weight
-
-
-def _index3(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x

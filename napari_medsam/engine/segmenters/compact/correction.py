@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_medsam.engine.prompts import Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
+from napari_medsam.engine.segmenters.compact.answer import replaced
 from napari_medsam.engine.segmenters.compact.zoom import Extent
-from napari_medsam.engine.volume import Index3, Vec3
+from napari_medsam.engine.volume import Index3, Vec3, index3
 
 _DEPTHS = 6.0
 """How far a correction changes a mask, relative to the distance of its mark from the mask's border.
@@ -84,8 +84,11 @@ class Neighbourhood:
     def bounded(self, previous: Region, answer: Region) -> Region:
         """The answer in here, the previous mask everywhere else."""
         both = [region for region in (previous, answer) if region]
-        lower = _index3(np.min([region.lower for region in both], axis=0))
-        upper = _index3(np.max([region.upper for region in both], axis=0))
+        low, high = self.extent
+        lower = index3(np.maximum(np.floor(low), np.min([region.lower for region in both], axis=0)))
+        upper = index3(np.minimum(np.ceil(high), np.max([region.upper for region in both], axis=0)))
+        if np.any(np.less_equal(upper, lower)):
+            return previous
         before, after = previous.inside(lower, upper), answer.inside(lower, upper)
         changed = np.argwhere(before != after)
         marked = np.argwhere(self.gesture.voxels) + np.subtract(self.gesture.lower, lower)
@@ -93,7 +96,7 @@ class Neighbourhood:
         distance, _ = tree.query(changed * self.spacing, distance_upper_bound=np.nextafter(self.reach, np.inf))
         kept = tuple(changed[np.isinf(distance)].T)  # infinite: beyond the bound
         after[kept] = before[kept]
-        return Region.of(after, lower)
+        return replaced(previous, Region.of(after, lower), lower, upper)
 
 
 def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spacing: Vec3, most: float) -> float:
@@ -104,8 +107,8 @@ def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spaci
     room = min(_FIRST_ROOM * min(spacing), most)
     while True:
         voxels = np.ceil(room / np.asarray(spacing)).astype(int)
-        lower = _index3(np.maximum(np.subtract(gesture.lower, voxels), 0))
-        upper = _index3(np.minimum(np.add(gesture.upper, voxels), shape))
+        lower = index3(np.maximum(np.subtract(gesture.lower, voxels), 0))
+        upper = index3(np.minimum(np.add(gesture.upper, voxels), shape))
         place = tuple(slice(a - o, b - o) for a, b, o in zip(gesture.lower, gesture.upper, lower, strict=True))
         wrong = mask.inside(lower, upper) != positive
         is_right = not wrong[place][gesture.voxels].any()
@@ -118,8 +121,3 @@ def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spaci
         if room == most:
             return most
         room = min(2 * room, most)
-
-
-def _index3(values: npt.ArrayLike) -> Index3:
-    z, y, x = (int(v) for v in np.asarray(values))
-    return z, y, x

@@ -13,7 +13,7 @@ from napari_medsam.engine.prompts import Box, Lasso, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, draw_spot
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
-from napari_medsam.engine.volume import Index3, Vec3
+from napari_medsam.engine.volume import Index3, Vec3, index3, vec3
 
 _STROKE_SPOTS = 48  # a longer stroke is drawn by this many spots along it; more add nothing at a cell's size
 
@@ -66,7 +66,7 @@ class Marks:
                 case Scribble():
                     voxels = np.argwhere(region.voxels) + region.lower
                     chosen = voxels[:: max(1, len(voxels) // _STROKE_SPOTS)]
-                    spots = tuple((_vec3(voxel), prompt.positive) for voxel in chosen)
+                    spots = tuple((vec3(voxel), prompt.positive) for voxel in chosen)
                     marks = replace(marks, spots=(*marks.spots, *spots))
                 case Lasso():
                     marks = replace(marks, areas=(*marks.areas, (region, prompt.positive)))
@@ -81,7 +81,7 @@ class Marks:
     def positive_extents(self) -> list[Region]:
         """Regions that hold everything marked as inside the object."""
         points = [np.floor(np.asarray(spot) + 0.5).astype(int) for spot, positive in self.spots if positive]
-        dots = [Region(_index3(p), np.ones((1, 1, 1), dtype=bool)) for p in points]
+        dots = [Region(index3(p), np.ones((1, 1, 1), dtype=bool)) for p in points]
         return [*self.boxes, *self.flat_boxes, *(area for area, positive in self.areas if positive), *dots]
 
     def draw(self, previous: Region, grid: PatchGrid, shape: Index3) -> PatchPrompts:
@@ -103,7 +103,7 @@ def _on_cells(region: Region, grid: PatchGrid) -> Tensor:
     if not region:
         return torch.zeros(grid.cells)
     # A rim of zeros, because sampling repeats the outermost voxel.
-    start = _vec3(np.asarray(grid.start) - region.lower + 1)
+    start = vec3(np.asarray(grid.start) - region.lower + 1)
     return (PatchGrid(start, grid.size, grid.cells).sample(np.pad(region.voxels, 1)) > 0.5).float()
 
 
@@ -122,13 +122,3 @@ def _fill_box(canvas: Tensor, region: Region, grid: PatchGrid) -> None:
     # At least one cell, even for a box thinner than a cell.
     z, y, x = (slice(max(0, round(a)), max(round(b), round(max(a, 0)) + 1)) for a, b in zip(low, high, strict=True))
     canvas[z, y, x] = 1.0
-
-
-def _vec3(values: np.ndarray[tuple[int], np.dtype[np.float64 | np.int64]]) -> Vec3:
-    z, y, x = (float(v) for v in values)
-    return z, y, x
-
-
-def _index3(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_medsam.engine.volume import Index3, Vec3
+from napari_medsam.engine.volume import Index3, Vec3, index3, vec3
 
 Edges = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class PatchGrid:
     def around(cls, lower: npt.ArrayLike, upper: npt.ArrayLike, cells: Index3) -> PatchGrid:
         """The patch that covers the edges from ``lower`` to ``upper``."""
         low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
-        return cls(_vec3(low), _vec3(high - low), cells)
+        return cls(vec3(low), vec3(high - low), cells)
 
     @property
     def step(self) -> Edges:
@@ -61,7 +61,7 @@ class PatchGrid:
         """The voxels of a volume of ``shape`` whose centres lie in the patch, as ``lower <= index < upper``."""
         low = np.clip(np.ceil(np.asarray(self.start) - 0.5), 0, shape).astype(int)
         high = np.clip(np.ceil(np.asarray(self.start) + self.size - 0.5), low, shape).astype(int)
-        return _index3(low), _index3(high)
+        return index3(low), index3(high)
 
     def field(self, shape: Index3) -> Tensor:
         """One on the cells whose centres lie in a volume of ``shape``, zero on the others: float32 ``cells``."""
@@ -113,13 +113,3 @@ def _apply(matrices: list[Tensor], values: Tensor) -> Tensor:
     values = torch.matmul(y, values)
     out: Tensor = torch.tensordot(z, values, dims=1)
     return out
-
-
-def _vec3(values: Edges) -> Vec3:
-    z, y, x = values.tolist()
-    return z, y, x
-
-
-def _index3(values: npt.NDArray[Any]) -> Index3:
-    z, y, x = (int(v) for v in values)
-    return z, y, x

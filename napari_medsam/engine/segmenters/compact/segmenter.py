@@ -39,7 +39,7 @@ from napari_medsam.engine.segmenters.compact.zoom import (
     tiles_along,
 )
 from napari_medsam.engine.task import Task
-from napari_medsam.engine.volume import Index3, Volume
+from napari_medsam.engine.volume import Index3, Volume, index3, vec3
 
 _CELLS_AT_ONCE = 2 * 64**3
 """Cells the network sees in one pass; more at once are no faster on two cores and could not be cancelled in between."""
@@ -246,10 +246,10 @@ class CompactSegmenter:
             order = (axis, *(a for a in range(3) if a != axis))
             slab = tuple(slice(box.lower[a], box.upper[a]) if a == axis else slice(None) for a in range(3))
             picture = case.prepared.grey[slab].transpose(order)
-            lower, upper = (_index3(np.take(edge, order)) for edge in (box.lower, box.upper))
+            lower, upper = (index3(np.take(edge, order)) for edge in (box.lower, box.upper))
             lower, upper = (0, *lower[1:]), (1, *upper[1:])
             grid = patch_for(
-                lower, upper, _vec3(np.take(case.prepared.volume.spacing, order)), self._cells(picture.shape)
+                lower, upper, vec3(np.take(case.prepared.volume.spacing, order)), self._cells(picture.shape)
             )
             inside = Region(lower, np.ones(np.subtract(upper, lower), dtype=bool))
             look = self._look(replace(case, marks=Marks(boxes=(inside,)), previous=Region.empty()), grid, picture)
@@ -289,7 +289,7 @@ class CompactSegmenter:
         with case.stage("crop"):
             grey = case.prepared.grey if picture is None else picture
             image = torch.stack([grid.sample(grey)[None] for grid in grids]).to(self._device)
-            drawn = [case.marks.draw(case.previous, grid, _index3(grey.shape)) for grid in grids]
+            drawn = [case.marks.draw(case.previous, grid, index3(grey.shape)) for grid in grids]
             prompts = PatchPrompts.stacked(drawn, self._device)
         with case.stage("channels"):
             channels = build_channels(image, prompts).contiguous(memory_format=torch.channels_last_3d)
@@ -309,14 +309,4 @@ def _batches(grids: Sequence[PatchGrid]) -> Iterator[Sequence[PatchGrid]]:
 def _box_region(extent: Extent, shape: Index3) -> Region:
     lower = np.clip(np.round(extent[0]), 0, np.subtract(shape, 1)).astype(int)
     upper = np.clip(np.round(extent[1]), lower + 1, shape).astype(int)
-    return Region(_index3(lower), np.ones(upper - lower, dtype=bool))
-
-
-def _index3(values: npt.ArrayLike) -> Index3:
-    z, y, x = (int(v) for v in np.asarray(values))
-    return z, y, x
-
-
-def _vec3(values: npt.ArrayLike) -> tuple[float, float, float]:
-    z, y, x = (float(v) for v in np.asarray(values))
-    return z, y, x
+    return Region(index3(lower), np.ones(upper - lower, dtype=bool))
