@@ -20,9 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     networks = [averaged(folder) for folder in args.trainings]
-    if len({(network.dims, network.widths) for network in networks}) > 1:
-        raise SystemExit("Only networks of the same dimensions and widths have a mean.")
     states = [network.state_dict() for network in networks]
+    layers = {(network.dims, network.widths, *state) for network, state in zip(networks, states, strict=True)}
+    if len(layers) > 1:
+        raise SystemExit("Only networks of the same dimensions, widths and layers have a mean.")
     mean = {key: torch.stack([state[key] for state in states]).mean(dim=0) for key in states[0]}
     latest = read_record(args.trainings[0])
     names = [read_record(folder)["name"] for folder in args.trainings]

@@ -16,6 +16,7 @@ class Config:
 
     dims: int = 3
     widths: tuple[int, ...] = WIDTHS
+    deeper: tuple[int, ...] = (0, 0, 0, 0)  # further pairs of convolutions by level
     steps: int = 1000
     batch: int = 4  # patches a step, over all processes together
     slices: int = 8  # 2D: slices drawn from each patch

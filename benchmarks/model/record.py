@@ -15,7 +15,7 @@ import torch
 from config import Config
 
 from napari_medsam.engine.io import write_aside
-from napari_medsam.engine.segmenters.compact.network import PromptUNet
+from napari_medsam.engine.segmenters.compact.network import PromptUNet, deeper_of
 
 Record = dict[str, Any]
 
@@ -24,7 +24,7 @@ def averaged(folder: Path) -> PromptUNet:
     """The averaged network of a training folder."""
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     widths = [state["ema"][f"down.{k}.first.weight"].shape[0] for k in range(4)]
-    network = PromptUNet(state["dims"], widths)
+    network = PromptUNet(state["dims"], widths, deeper_of(state["ema"]))
     network.load_state_dict(state["ema"])
     return network
 

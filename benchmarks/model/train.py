@@ -122,10 +122,14 @@ def share(net: nn.Module, team: Team, count: int, scores: Sequence[float]) -> li
 def first_network(config: Config, start: Path | None) -> PromptUNet:
     """New weights, or those of another training; 2D ones are inflated for a 3D training."""
     torch.manual_seed(config.seed)
-    if start is None:
-        return PromptUNet(config.dims, config.widths)
-    network = averaged(start)
-    return network if network.dims == config.dims else inflate(network)
+    network = PromptUNet(config.dims, config.widths, config.deeper)
+    if start is not None:
+        earlier = averaged(start)
+        earlier = earlier if earlier.dims == config.dims else inflate(earlier)
+        missing, unexpected = network.load_state_dict(earlier.state_dict(), strict=False)
+        if unexpected or not all(key.startswith("deeper.") for key in missing):
+            raise SystemExit(f"{start} holds a network of other layers than the config asks for.")
+    return network
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -165,7 +169,7 @@ def train(
     machine = machine_name(device, team.size)
     record = open_record(out, config, start, machine)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.exists() else None
-    net = PromptUNet(config.dims, config.widths) if state else first_network(config, start)
+    net = PromptUNet(config.dims, config.widths, config.deeper) if state else first_network(config, start)
     if state:
         net.load_state_dict(state["net"])
     net = net.to(device, memory_format=torch.channels_last_3d)

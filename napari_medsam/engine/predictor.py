@@ -100,8 +100,13 @@ class Predictor:
 
         With ``is_answer`` nothing but the earlier prompts made ``previous``, and the model may reconsider it.
         """
-        is_given_up = is_answer and isinstance(self.segmenter, Reconsidering) and self.segmenter.reconsiders(prompts)
-        known = Region.empty() if is_given_up else previous
+        known = previous
+        if (
+            is_answer
+            and isinstance(self.segmenter, Reconsidering)
+            and self.segmenter.reconsiders(prompts, previous, self.volume)
+        ):
+            known = Region.empty()
         with self._turn(task):
             prediction = self.segmenter.predict(self._prepare(task), prompts, known, task)
         start = time.perf_counter()

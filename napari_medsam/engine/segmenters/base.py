@@ -126,8 +126,11 @@ class Segmenter(Protocol):
 class Reconsidering(Protocol):
     """A segmenter that at times answers all prompts together better than it corrects its answer to the earlier ones."""
 
-    def reconsiders(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether it had better be asked as if the newest of ``prompts`` had been there from the start."""
+    def reconsiders(self, prompts: Sequence[Prompt], previous: Region, volume: Volume) -> bool:
+        """Whether it had better be asked as if the newest of ``prompts`` had been there from the start.
+
+        ``previous`` is its answer to the others.
+        """
         ...
 
 

@@ -118,12 +118,14 @@ def test_a_further_correction_leaves_alone_what_is_far_from_it(compact: CompactS
 def test_a_stroke_inside_and_one_outside_are_answered_together(compact: CompactSegmenter) -> None:
     inside, outside = Scribble(((20, 25, 25), (20, 35, 35))), Scribble(((20, 50, 20), (20, 50, 40)), positive=False)
     assert isinstance(compact, Reconsidering)
-    assert compact.reconsiders((inside, outside))
-    assert not compact.reconsiders((inside,))
-    assert not compact.reconsiders((inside, Point((20, 50, 30), positive=False)))
-    assert not compact.reconsiders((Box((10, 10, 10), (20, 20, 20)), outside))
-    assert not compact.reconsiders((inside, Point((20, 30, 40)), outside))  # the answer was corrected already
     volume = ball_volume()
+    truth = truth_of(volume)
+    assert compact.reconsiders((inside, outside), truth, volume)
+    assert not compact.reconsiders((inside,), truth, volume)
+    assert not compact.reconsiders((inside, Point((20, 50, 30), positive=False)), truth, volume)
+    assert not compact.reconsiders((Box((10, 10, 10), (20, 20, 20)), outside), truth, volume)
+    corrected = (inside, Point((20, 30, 40)), outside)
+    assert not compact.reconsiders(corrected, truth, volume)
     predictor = Predictor(compact, volume)
     everything = Region((0, 0, 0), np.ones(volume.shape, dtype=bool))
     given = (inside, outside)
@@ -131,6 +133,21 @@ def test_a_stroke_inside_and_one_outside_are_answered_together(compact: CompactS
     assert dice(afresh, truth_of(volume), volume.shape) > 0.8
     painted = predictor.answer(given, everything, Task()).region  # somebody's work: corrected, not given up
     assert painted.count > 2 * afresh.count
+
+
+def test_an_answer_whose_middle_is_denied_is_given_up(compact: CompactSegmenter) -> None:
+    volume = ball_volume()
+    truth = truth_of(volume)
+    beside = Region((10, 2, 2), np.ones((20, 14, 14), dtype=bool))
+    given = (Box(truth.lower, truth.upper), Point((20, 9, 9), positive=False))
+    assert compact.reconsiders(given, beside, volume)
+    assert not compact.reconsiders((*given[:1], Point((20, 9, 3), positive=False)), beside, volume)
+    assert not compact.reconsiders((MaskPrompt(beside), *given[1:]), beside, volume)
+    predictor = Predictor(compact, volume)
+    afresh = predictor.answer(given, beside, Task(), is_answer=True).region
+    assert dice(afresh, truth, volume.shape) > 0.8
+    kept = predictor.answer(given, beside, Task()).region  # somebody's work: corrected, not given up
+    assert dice(kept, afresh, volume.shape) < 1
 
 
 def test_in_a_picture_of_one_slice(compact: CompactSegmenter) -> None:

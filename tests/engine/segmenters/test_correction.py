@@ -5,7 +5,7 @@ import pytest
 
 from napari_medsam.engine.prompts import Box, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of, strikes_middle
 from napari_medsam.engine.segmenters.compact.zoom import extent_of
 
 SHAPE = (60, 60, 60)
@@ -98,3 +98,49 @@ def test_nor_is_a_picture_bounded_without_a_hint_of_the_size() -> None:
     marks = clicks(*[(0, 20, 41 + k) for k in range(4)])
     assert near_newest(square, marks, (1, 60, 60), (1.0, 1.0, 1.0)) is None
     assert near_newest(square, [Box((0, 9, 9), (1, 41, 41)), *marks], (1, 60, 60), (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        (Point((30, 30, 30), positive=False), True),
+        (Point((30, 30, 32), positive=False), True),  # 18 of 20 mm deep
+        (Point((30, 30, 36), positive=False), False),
+        (Point((30, 30, 30)), False),
+        (Point((30, 30, 58), positive=False), False),  # outside already
+        (Scribble(((30, 30, 12), (30, 30, 48)), positive=False), True),
+        (Scribble(((30, 12, 40), (30, 48, 40)), positive=False), False),
+    ],
+)
+def test_a_mark_outside_that_strikes_the_middle_of_the_mask(mark: Prompt, expected: bool) -> None:
+    assert strikes_middle([BOX, mark], BALL, SHAPE, SPACING) is expected
+
+
+def test_the_end_of_the_image_ends_the_mask_and_a_picture_has_no_depth() -> None:
+    half = Region.of(BALL.full(SHAPE) & (np.indices(SHAPE)[2] >= 30))
+    inside = half.voxels[:, :, :12]  # cut by the image in the middle of the half
+    shape = (inside.shape[0], inside.shape[1], 12)
+    mask = Region.of(inside)
+    z, y = inside.shape[0] // 2, inside.shape[1] // 2
+    assert strikes_middle([Point((z, y, 6), positive=False)], mask, shape, SPACING)
+    assert not strikes_middle([Point((z, y, 0), positive=False)], mask, shape, SPACING)
+    disc = Region.of(BALL.voxels[10:11])
+    assert strikes_middle([Point((0, 20, 20), positive=False)], disc, disc.voxels.shape, SPACING)
+    assert not strikes_middle([Point((0, 20, 30), positive=False)], disc, disc.voxels.shape, SPACING)
+
+
+def test_the_middle_of_a_large_mask_is_found_on_every_other_voxel() -> None:
+    cube = Region((5, 5, 5), np.ones((150, 151, 200), dtype=bool))
+    shape, spacing = (200, 200, 250), (1.0, 1.0, 1.0)
+    assert strikes_middle([Point((80, 80, 100), positive=False)], cube, shape, spacing)
+    assert strikes_middle([Point((80, 80, 190), positive=False)], cube, shape, spacing) is False
+
+
+def test_neither_a_thin_mask_nor_a_settled_one_has_a_middle_to_be_denied() -> None:
+    middle = Point((30, 30, 30), positive=False)
+    sheet = Region((10, 10, 28), np.ones((40, 40, 4), dtype=bool))  # 2 mm deep
+    assert not strikes_middle([BOX, middle], sheet, SHAPE, SPACING)
+    earlier = clicks((30, 30, 52))
+    assert not strikes_middle([BOX, *earlier, middle], BALL, SHAPE, SPACING)
+    assert strikes_middle([*earlier, middle], BALL, SHAPE, SPACING)
+    assert not strikes_middle([*earlier, *earlier, *earlier, middle], BALL, SHAPE, SPACING)

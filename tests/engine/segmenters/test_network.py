@@ -21,7 +21,7 @@ from napari_medsam.engine.segmenters.compact.channels import (
     PatchPrompts,
     build_channels,
 )
-from napari_medsam.engine.segmenters.compact.network import PromptUNet, inflate
+from napari_medsam.engine.segmenters.compact.network import PromptUNet, deeper_of, inflate
 from napari_medsam.engine.segmenters.compact.segmenter import CompactSegmenter
 from napari_medsam.engine.segmenters.registry import load_segmenter, segmenter_names
 from napari_medsam.engine.task import Task
@@ -44,6 +44,24 @@ def test_networks_of_other_widths_are_not_inflated_silently() -> None:
     deep = PromptUNet(3, WIDTHS)
     with pytest.raises((ValueError, RuntimeError)):
         inflate(deep)
+
+
+def test_further_convolutions_begin_as_nothing_and_are_found_in_the_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shallow, deeper = PromptUNet(3, WIDTHS).eval(), PromptUNet(3, WIDTHS, (0, 1, 0, 2)).eval()
+    missing, unexpected = deeper.load_state_dict(shallow.state_dict(), strict=False)
+    assert {key.split(".")[0] for key in missing} == {"deeper"}
+    assert not unexpected
+    patch = torch.randn(1, CHANNELS, 32, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(deeper(patch), shallow(patch))
+        torch.nn.init.normal_(deeper.get_parameter("deeper.3.1.second.weight"))
+        assert (deeper(patch) - shallow(patch)).abs().max() > 1e-3
+    save_bundle(tmp_path, PromptUNet(2, WIDTHS), deeper, {"licence": "CC0-1.0"})
+    bundle = load_bundle(tmp_path)
+    assert deeper_of(bundle.flat.state_dict()) == (0, 0, 0, 0)
+    assert deeper_of(bundle.deep.state_dict()) == (0, 1, 0, 2)
+    torch.testing.assert_close(bundle.deep.state_dict(), deeper.state_dict(), atol=1e-3, rtol=1e-3)
 
 
 def test_the_box_shows_as_an_ellipsoid_and_its_intensities_as_likely() -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 
 from napari_medsam.engine.errors import WeightsError
 from napari_medsam.engine.segmenters.compact.calibration import Calibration
-from napari_medsam.engine.segmenters.compact.network import PromptUNet
+from napari_medsam.engine.segmenters.compact.network import PromptUNet, deeper_of
 from napari_medsam.engine.segmenters.compact.zoom import PATCH
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -68,8 +68,9 @@ def load_bundle(folder: Path) -> Bundle:
         digest.update(json.dumps(cells).encode())
         for dims, name in _FILES.items():
             digest.update((folder / name).read_bytes())
-            network = PromptUNet(dims, widths)
-            network.load_state_dict({key: value.float() for key, value in load_file(folder / name).items()})
+            state = load_file(folder / name)
+            network = PromptUNet(dims, widths, deeper_of(state))
+            network.load_state_dict({key: value.float() for key, value in state.items()})
             network.eval().requires_grad_(False)
             # A third faster on CPUs. (torch's stubs do not know the keyword.)
             networks[dims] = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -29,6 +29,15 @@ _MARKS_TO_SETTLE, _MORE_MARKS_TO_SETTLE = 2, 4
 """The marks from which on corrections are bounded, with something else given that says how large the object is and
 without: the first ones may change everything."""
 
+_MIDDLE = 0.85
+"""How deep a mark is in the middle of a mask, relative to the deepest voxel of the mask."""
+
+_THIN = 2.0
+"""Voxels to the border from the deepest of a mask in which no place is more in the middle than others."""
+
+_CELLS_TO_MEASURE = 64
+"""Voxels a side of the mask at most, over which its deepest is looked for; every second or third where it has more."""
+
 _FIRST_ROOM = 8
 """Voxels round a mark that are searched for the mask's border first."""
 
@@ -60,15 +69,11 @@ class Neighbourhood:
     ) -> Neighbourhood | None:
         """That of the newest of an object's prompts; None where the whole mask may change.
 
-        So it may after the first marks, and in a picture without a hint of the object's size: four marks there do not
-        settle it. ``known`` is the extent in voxel edges of the mask and of all that was marked as inside.
+        So it may until the object is settled. ``known`` is the extent in voxel edges of the mask and of all that was
+        marked as inside.
         """
         newest = prompts[-1]
-        marks = sum(isinstance(prompt, Point | Scribble) for prompt in prompts)
-        is_sized = marks < len(prompts)
-        if not (previous and isinstance(newest, Point | Scribble)):
-            return None
-        if marks < (_MARKS_TO_SETTLE if is_sized else _MORE_MARKS_TO_SETTLE) or (shape[0] == 1 and not is_sized):
+        if not (previous and isinstance(newest, Point | Scribble) and _is_settled(prompts, shape)):
             return None
         gesture = newest.region(shape)
         widest = _WIDEST * float(np.linalg.norm((known[1] - known[0]) * spacing))
@@ -121,3 +126,35 @@ def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spaci
         if room == most:
             return most
         room = min(2 * room, most)
+
+
+def _is_settled(prompts: Sequence[Prompt], shape: Index3) -> bool:
+    """Whether an object was marked often enough for corrections to be local.
+
+    In a picture without a hint of the object's size it never was: four marks there do not settle it.
+    """
+    marks = sum(isinstance(prompt, Point | Scribble) for prompt in prompts)
+    if marks < len(prompts):
+        return marks >= _MARKS_TO_SETTLE
+    return marks >= _MORE_MARKS_TO_SETTLE and shape[0] > 1
+
+
+def strikes_middle(prompts: Sequence[Prompt], mask: Region, shape: Index3, spacing: Vec3) -> bool:
+    """Whether the newest mark says "not this" of the middle of a mask that is not settled.
+
+    Then little of the mask is right, see docs/model.md. The end of the image is the end of the mask, too: people see no
+    farther.
+    """
+    newest = prompts[-1]
+    if not (mask and isinstance(newest, Point | Scribble)) or newest.positive or _is_settled(prompts, shape):
+        return False
+    gesture = newest.region(shape)
+    denied = np.argwhere(gesture.voxels) + np.subtract(gesture.lower, mask.lower)
+    denied = denied[np.all((denied >= 0) & (denied < mask.voxels.shape), axis=1)]
+    stride = [-(-n // _CELLS_TO_MEASURE) for n in mask.voxels.shape]
+    sparse = mask.voxels[tuple(slice(None, None, n) for n in stride)]
+    rims = [(1, 1) if n > 1 else (0, 0) for n in shape]
+    depths = ndimage.distance_transform_edt(np.pad(sparse, rims), sampling=np.multiply(stride, spacing))
+    deepest = depths.max()
+    at = denied // stride + [rim for rim, _ in rims]
+    return bool(deepest > _THIN * min(spacing) and (depths[tuple(at.T)] >= _MIDDLE * deepest).any())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -46,6 +46,31 @@ class Block(nn.Module):
         return functional.silu(hidden + self.shortcut(x), inplace=not self.training)
 
 
+class Deeper(nn.Module):
+    """Two more convolutions with a residual, which begin as nothing: a trained network can be given more of them.
+
+    Normalised before each convolution (He et al. 2016, arXiv 1603.05027), so that the sum passes them unchanged.
+    """
+
+    def __init__(self, channels: int, dims: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.first = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.second_norm = nn.GroupNorm(8, channels)
+        self.through = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) if dims == 3 else None
+        self.second = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]  # Conv3d types its bias as optional
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = functional.silu(self.norm(x))
+        hidden = functional.silu(self.second_norm(self.first(hidden)))
+        if self.through is not None:
+            hidden = hidden + self.through(hidden)
+        answer: Tensor = x + self.second(hidden)
+        return answer
+
+
 class PromptUNet(nn.Module):
     """U-Net from image and prompt channels to mask logits.
 
@@ -57,15 +82,21 @@ class PromptUNet(nn.Module):
         2 for single slices (depth 1), 3 for patches.
     widths : sequence of int
         Feature channels by level; each level halves the resolution.
+    deeper : sequence of int
+        How many `Deeper` follow the block of each level on the way down.
     """
 
-    def __init__(self, dims: int, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, dims: int, widths: Sequence[int] = WIDTHS, deeper: Sequence[int] = (0, 0, 0, 0)) -> None:
         super().__init__()
         self.dims = dims
         self.widths = tuple(widths)
         self.scale = (2, 2, 2) if dims == 3 else (1, 2, 2)
         self.stem = nn.Conv3d(CHANNELS, widths[0], self.scale, stride=self.scale)
         self.down = nn.ModuleList(Block(i, o, dims) for i, o in zip((widths[0], *widths[:-1]), widths, strict=True))
+        self.deeper = nn.ModuleList(
+            nn.Sequential(*(Deeper(width, dims) for _ in range(count)))
+            for width, count in zip(widths, deeper, strict=True)
+        )
         deep_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.lift = nn.ModuleList(nn.Conv3d(deep, fine, 1) for deep, fine in deep_to_fine)
         self.up = nn.ModuleList(Block(fine, fine, dims) for _, fine in deep_to_fine)
@@ -80,8 +111,8 @@ class PromptUNet(nn.Module):
         detail = self.detail(x)
         x = self.stem(x)
         skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(functional.max_pool3d(x, self.scale) if level else x)
+        for level, (block, deeper) in enumerate(zip(self.down, self.deeper, strict=True)):
+            x = deeper(block(functional.max_pool3d(x, self.scale) if level else x))
             skips.append(x)
         for lift, block, skip in zip(self.lift, self.up, skips[-2::-1], strict=True):
             x = block(self._upsample(lift(x)) + skip)
@@ -90,6 +121,12 @@ class PromptUNet(nn.Module):
 
     def _upsample(self, x: Tensor) -> Tensor:
         return functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+
+def deeper_of(state: Mapping[str, Tensor], levels: int = len(WIDTHS)) -> tuple[int, ...]:
+    """How many `Deeper` the weights of a `PromptUNet` hold by level."""
+    found = {tuple(key.split(".")[1:3]) for key in state if key.startswith("deeper.")}
+    return tuple(sum(level == str(k) for level, _ in found) for k in range(levels))
 
 
 def inflate(flat: PromptUNet) -> PromptUNet:

@@ -28,7 +28,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
 )
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, strikes_middle
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import (
@@ -188,16 +188,21 @@ class CompactSegmenter:
         slices = self._calibration.of_slices(whole.slice_confidence(shape))
         return Prediction(region, confidence, case.seconds, slices)
 
-    def reconsiders(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether they are a stroke or click inside the object and then a stroke outside; see `Reconsidering`.
+    def reconsiders(self, prompts: Sequence[Prompt], previous: Region, volume: Volume) -> bool:
+        """Whether the answer so far is of the wrong size or the wrong thing; see `Reconsidering`.
 
-        Together they say how large the object is, and the answer to the first is nothing that was corrected yet.
+        The wrong size after a stroke or click inside the object where a stroke outside follows: nothing was corrected
+        yet, and together they say how large the object is. The wrong thing where one of the first marks says that its
+        middle is outside.
         """
-        if len(prompts) != 2:
+        if any(isinstance(prompt, MaskPrompt) for prompt in prompts):
             return False
-        first, second = prompts
-        is_inside = isinstance(first, Point | Scribble) and first.positive
-        return is_inside and isinstance(second, Scribble) and not second.positive
+        if len(prompts) == 2:
+            first, second = prompts
+            is_inside = isinstance(first, Point | Scribble) and first.positive
+            if is_inside and isinstance(second, Scribble) and not second.positive:
+                return True
+        return strikes_middle(prompts, previous, volume.shape, volume.spacing)
 
     def _look_at_object(self, case: _Case) -> tuple[_Case, Look]:
         """One patch with the whole object in it, and the case as it was asked there.
