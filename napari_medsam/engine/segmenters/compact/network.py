@@ -123,10 +123,10 @@ class PromptUNet(nn.Module):
         return functional.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 
-def deeper_of(state: Mapping[str, Tensor], levels: int = len(WIDTHS)) -> tuple[int, ...]:
+def deeper_of(state: Mapping[str, Tensor]) -> tuple[int, ...]:
     """How many `Deeper` the weights of a `PromptUNet` hold by level."""
     found = {tuple(key.split(".")[1:3]) for key in state if key.startswith("deeper.")}
-    return tuple(sum(level == str(k) for level, _ in found) for k in range(levels))
+    return tuple(sum(level == str(k) for level, _ in found) for k in range(len(WIDTHS)))
 
 
 def inflate(flat: PromptUNet) -> PromptUNet:
