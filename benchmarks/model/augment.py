@@ -49,9 +49,7 @@ def repaint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np
     A brain with its fluid, a tumour on the chest wall: where the grey levels do not tell, the box and the rest of the
     outline have to.
     """
-    sigma = [0.7 if n > 1 else 0.0 for n in image.shape]
     grey = image.astype(np.float32)
-    texture = grey - ndimage.gaussian_filter(grey, [2 * s for s in sigma])
     if rng.random() < 0.5:
         pieces = regions(rng, image.shape)
         level = rng.uniform(0, 255, int(pieces.max()) + 1)[pieces]
@@ -62,6 +60,58 @@ def repaint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np
         spot = tuple(shell[rng.integers(len(shell))]) if len(shell) else (0, 0, 0)
         level = np.full(image.shape, grey[mask].mean())
         where = ~mask & ((noise > 0) == (noise[spot] > 0))
-    over = ndimage.gaussian_filter(where.astype(np.float32), sigma)
-    painted = grey + over * (level + texture - grey)
-    return np.round(painted.clip(0, 255)).astype(np.uint8)
+    return _painted(grey, where, level, 0.7)
+
+
+def lesion(rng: np.random.Generator, image: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A uint8 patch with a lump put somewhere into the part that shows the image, and the lump.
+
+    Labelled lesions are few, and what the pools hold of compact objects are organs. A lump ends where it meets another
+    tissue or grows into it; it is often of the grey of something beside it, and may have a core of another grey.
+    """
+    grey = image.astype(np.float32)
+    cells = np.array(image.shape)
+    length = np.exp(rng.uniform(np.log(0.25), np.log(0.7)))
+    half = np.maximum(1.5, cells * length * rng.uniform(0.7, 1.0, 3) / 2)
+    shown = np.argwhere(field)
+    centre = shown[rng.integers(len(shown))].clip(
+        np.minimum(half, cells // 2), np.maximum(cells - 1 - half, cells // 2)
+    )
+    axes = [(np.arange(n) - c) / h if n > 1 else np.zeros(1) for n, c, h in zip(cells, centre, half, strict=True)]
+    away = np.sqrt(sum(u**2 for u in np.meshgrid(*axes, indexing="ij")))
+    depth = 1 - away + rng.uniform(0, 0.35) * smooth_noise(rng, image.shape, 2 * half.max() * rng.uniform(0.3, 1.0))
+    middle = tuple(np.round(centre).astype(int))
+    lump = _piece_at(depth > 0, middle)
+    if rng.random() < 0.5:
+        tissue = ndimage.gaussian_filter(grey, [1.0 if n > 1 else 0.0 for n in cells])
+        bounded = _piece_at(lump & (np.abs(tissue - tissue[middle]) < rng.uniform(20, 70)), middle)
+        lump = bounded if 3 * bounded.sum() > lump.sum() else lump
+    shell = grey[ndimage.binary_dilation(lump, iterations=2) & ~lump]
+    level = float(rng.choice(shell)) if len(shell) and rng.random() < 0.6 else rng.uniform(0, 255)
+    for _ in range(4):  # some of its outline must show
+        if not len(shell) or (np.abs(shell - level) > 25).mean() > 0.35:
+            break
+        level = rng.uniform(0, 255)
+    levels = np.full(image.shape, level, np.float32)
+    if rng.random() < 0.3:
+        levels[depth > rng.uniform(0.3, 0.7)] = rng.uniform(0, 255)
+    levels += rng.uniform(0, 15) * smooth_noise(rng, image.shape, 6.0)
+    return _painted(grey, lump, levels, rng.uniform(0.5, 1.2)), lump
+
+
+def _piece_at(mask: np.ndarray, cell: tuple[int, ...]) -> np.ndarray:
+    """The piece of a mask round a cell; the cell alone where the mask leaves it out."""
+    mask = mask.copy()
+    mask[cell] = True
+    pieces, _ = ndimage.label(mask)
+    piece: np.ndarray = pieces == pieces[cell]
+    return piece
+
+
+def _painted(grey: np.ndarray, where: np.ndarray, level: np.ndarray, blur: float) -> np.ndarray:
+    """Grey levels put in, with the texture of what was there and a border ``blur`` cells soft; uint8."""
+    sigma = np.array([1.0 if n > 1 else 0.0 for n in grey.shape])
+    texture = grey - ndimage.gaussian_filter(grey, 1.4 * sigma)
+    over = ndimage.gaussian_filter(where.astype(np.float32), blur * sigma)
+    painted: np.ndarray = np.round((grey + over * (level + texture - grey)).clip(0, 255)).astype(np.uint8)
+    return painted

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from augment import degrade, recolour, repaint
+from augment import degrade, lesion, recolour, repaint
 from config import Config
 from scipy import ndimage
 from torch import Tensor
@@ -126,10 +126,14 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
             if clarity_of(image, mask) >= CLEAR:
                 break
             image, mask, box = pool.draw(rng)
-    if config.tight and rng.random() < config.tight:
-        box = _tightened(mask, box)
     field = field_of(image)
-    if config.repaint and rng.random() < config.repaint and fill_of(mask) >= _COMPACT:
+    is_lesion = config.lesion > 0 and rng.random() < config.lesion
+    if is_lesion:
+        image, mask = lesion(rng, image, field)
+        box = _edges(mask)
+    elif config.tight and rng.random() < config.tight:
+        box = _tightened(mask, box)
+    if not is_lesion and config.repaint and rng.random() < config.repaint and fill_of(mask) >= _COMPACT:
         image = repaint(rng, image, mask)
     if config.zoom and rng.random() < config.zoom:
         image, mask, field, box = _zoomed(rng, image, mask, field, box)
@@ -194,8 +198,13 @@ def _tightened(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The box round the object itself; as it was where there is none or where the patch cuts the object off."""
     if is_cut_off(mask) or not np.isfinite(box).all():
         return box
+    return _edges(mask)
+
+
+def _edges(mask: np.ndarray) -> np.ndarray:
+    """The box round an object, float32 ``(2, 3)``."""
     region = Region.of(mask)
-    return np.array([region.lower, region.upper], box.dtype)
+    return np.array([region.lower, region.upper], np.float32)
 
 
 def _zoomed(

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from augment import repaint
+from augment import lesion, repaint
 from batches import Pool, batch_of, clarity_of, field_of, fill_of
 from config import Config
+from scipy import ndimage
 
 SIDE = 32
 Z, Y, X = np.indices((SIDE,) * 3)
@@ -125,3 +126,33 @@ def test_compact_objects_are_drawn_over_and_thin_ones_are_not(pool: Pool, monkey
     batch_of(pool, Config(dims=3, repaint=1.0), 0, range(32))
     assert 8 <= len(painted) <= 24  # the balls; the scattered objects fill a twentieth of their box
     assert min(painted) > 0.3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_lump_lies_in_what_the_patch_shows_and_can_be_told_from_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = np.pad(np.where(BALL, 200, noise(rng)).astype(np.uint8)[8:], [(8, 0), (0, 0), (0, 0)], mode="edge")
+    field = field_of(image)
+    painted, lump = lesion(rng, image, field)
+    assert lump.sum() > 8
+    assert field[lump].mean() > 0.25  # its middle was drawn from there
+    changed = np.abs(painted.astype(float) - image)
+    assert changed[lump].mean() > 10
+    away = ~ndimage.binary_dilation(lump, iterations=8)
+    assert not changed[away].any()
+    assert ndimage.label(lump)[1] == 1
+
+
+def test_of_a_patch_of_one_slice_a_lump_is_flat() -> None:
+    rng = np.random.default_rng(3)
+    image = noise(rng)[:1]
+    _, lump = lesion(rng, image, np.ones_like(image, bool))
+    assert lump.shape == (1, SIDE, SIDE)
+    assert lump.sum() > 8
+
+
+def test_the_box_of_a_lump_is_tight(pool: Pool) -> None:
+    batch = batch_of(pool, Config(dims=3, lesion=1.0), 0, range(8))
+    for truth, box in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
+        where = np.argwhere(truth)
+        assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]

@@ -1,5 +1,7 @@
 """Where the network looks, and what becomes of its answer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -13,6 +15,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     obeyed,
     paste,
     replaced,
+    steadiest,
 )
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import MAX_TILES, patch_for, search_sides, tiles_along
@@ -88,6 +91,34 @@ def test_confidence_is_the_dice_that_the_probabilities_promise() -> None:
     # Probability 3/4 inside, 1/4 outside: 2 * 24 / (32 + 24 + 8)
     unsure = torch.where(sure > 0, np.log(3.0), -np.log(3.0))
     np.testing.assert_allclose(Look(grid, unsure).confidence, 2 * 24 / 64, rtol=1e-5)
+
+
+def looks_at(sizes: Sequence[int], sides: Sequence[int]) -> list[Look]:
+    """Answers to a click in the middle: a cube of ``sizes`` voxels a side, in patches of ``sides`` voxels."""
+    looks = []
+    for size, side in zip(sizes, sides, strict=True):
+        cells = np.abs(np.arange(16) - 7.5) * side / 16 < size / 2
+        mask = cells[:, None, None] & cells[:, None] & cells
+        logits = torch.from_numpy(np.where(mask, 4.0, -4.0)).float()
+        looks.append(Look(PatchGrid.around((-side / 2,) * 3, (side / 2,) * 3, (16, 16, 16)), logits))
+    return looks
+
+
+def test_the_size_found_in_patches_of_several_sizes_is_the_objects() -> None:
+    # A small core, the whole twice, and all that lies around it.
+    assert steadiest(looks_at([4, 20, 24, 100], [16, 32, 64, 128]), [(0, 0, 0)]).grid.size[0] in (32, 64)
+    # What grows with its patch is less than what stays.
+    assert steadiest(looks_at([8, 16, 32, 36, 36], [16, 32, 64, 128, 256]), [(0, 0, 0)]).grid.size[0] == 128
+
+
+def test_a_size_that_was_tried_alone_is_taken() -> None:
+    look = looks_at([8], [16])
+    assert steadiest(look, [(0, 0, 0)]) is look[0]
+
+
+def test_an_empty_answer_is_no_size() -> None:
+    looks = looks_at([0, 20, 24, 0], [16, 32, 64, 128])
+    assert steadiest(looks, [(0, 0, 0)]).mask.any()
 
 
 def test_finer_looks_overrule_the_coarse_one_inside_their_patch() -> None:

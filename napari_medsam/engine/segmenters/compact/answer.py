@@ -71,6 +71,10 @@ class Look:
         low = np.asarray(self.grid.start) + np.asarray(cells.lower) * self.grid.step
         return low, low + np.asarray(cells.voxels.shape) * self.grid.step
 
+    def size_of(self, voxels: Sequence[Index3]) -> float:
+        """Volume in voxels of what `pieces_at` finds."""
+        return self.pieces_at(voxels).count * float(np.prod(self.grid.step))
+
     def plausibility(self, voxels: Sequence[Index3]) -> float:
         """How convincing the answer is as a whole object: sure of itself, of a good size in the patch, not cut off.
 
@@ -84,6 +88,20 @@ class Look:
         sides = zip(found.lower, found.upper, self.grid.cells, strict=True)
         cut_off = any(n > 1 and (low == 0 or high == n) for low, high, n in sides)
         return self.confidence * min(1.0, fill / 0.25) * (0.5 if cut_off else 1.0)
+
+
+def steadiest(looks: Sequence[Look], voxels: Sequence[Index3]) -> Look:
+    """The look whose answer changes least in size from one patch to the next, of ``looks`` from small to large.
+
+    What is the object in patches of several sizes is likely one; a piece of it, or all around it, grows with the patch.
+    So with thresholds in maximally stable extremal regions (Matas et al., BMVC 2002). The smallest and the largest
+    have nothing to agree with on one side, which counts as the largest change of all.
+    """
+    smallest = min(float(np.prod(look.grid.step)) for look in looks)
+    changes = np.abs(np.diff(np.log([max(look.size_of(voxels), smallest) for look in looks])))
+    changes = np.pad(changes, 1, constant_values=changes.max(initial=0.0))
+    scores = np.array([look.plausibility(voxels) for look in looks]) - changes[:-1] - changes[1:]
+    return looks[int(np.argmax(scores))]
 
 
 def bounded_in_slices(region: Region, boxes: Sequence[Region]) -> Region:

@@ -78,6 +78,11 @@ class Marks:
         return len(self.boxes) == 1 and not (self.flat_boxes or self.spots or self.areas)
 
     @property
+    def are_clicks(self) -> bool:
+        """Whether clicks inside the object are all there is."""
+        return len(self.spots) == len(self.clicked) > 0 and not (self.boxes or self.flat_boxes or self.areas)
+
+    @property
     def positive_extents(self) -> list[Region]:
         """Regions that hold everything marked as inside the object."""
         points = [np.floor(np.asarray(spot) + 0.5).astype(int) for spot, positive in self.spots if positive]

@@ -25,6 +25,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     obeyed,
     paste,
     replaced,
+    steadiest,
 )
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
@@ -232,7 +233,7 @@ class CompactSegmenter:
         return case, look
 
     def _search_size(self, case: _Case, marked: Extent) -> Look:
-        """The most plausible of looks at growing surroundings of what was marked."""
+        """The steadiest, or most plausible, of looks at growing surroundings of what was marked."""
         spacing = case.prepared.volume.spacing
         centre = (marked[0] + marked[1]) / 2
         cells = self._cells(case.shape)
@@ -241,7 +242,11 @@ class CompactSegmenter:
             half = np.where(np.asarray(cells) > 1, side / np.asarray(spacing) / 2, 0.5)
             grids.append(PatchGrid.around(centre - half, centre + half, cells))
         looks = [look for several in _batches(grids) for look in self._look_at(case, several)]
-        return max(looks, key=lambda look: look.plausibility(case.marks.clicked))
+        clicked = case.marks.clicked
+        if case.marks.are_clicks:
+            return steadiest(looks, clicked)
+        # Strokes and marks outside tell the size themselves; with strokes the steadiest was worse.
+        return max(looks, key=lambda look: look.plausibility(clicked))
 
     def _with_slice_answers(self, case: _Case) -> _Case:
         """Each box drawn in one slice turned into the 2D network's answer there, from which 3D goes on."""
