@@ -13,6 +13,7 @@ from card import model_card
 from record import averaged, read_record
 
 from napari_medsam.engine.segmenters.compact.bundle import load_bundle
+from napari_medsam.engine.segmenters.compact.channels import CHANNELS
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
 
 SOURCE = {"source": "a/b", "licence": "CC0", "modality": "CT", "images": 3}
@@ -116,6 +117,29 @@ def test_the_mean_of_two_trainings(trainings: tuple[Path, Path], tmp_path: Path)
     assert (record["mean_of"], record["hours"]) == (["third", "second"], {})
     with pytest.raises(SystemExit, match="same dimensions"):
         average.main([str(second), str(first), "--out", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match="one number for each"):
+        average.main([str(other), str(second), "--out", str(tmp_path / "none"), "--weights", "1"])
+
+
+def test_the_mean_with_a_training_that_was_less_deep(trainings: tuple[Path, Path], tmp_path: Path) -> None:
+    _, earlier = trainings
+    later = tmp_path / "deeper"
+    later.mkdir()
+    network = PromptUNet(3, WIDTHS, (0, 1, 0, 0))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save({"ema": network.state_dict(), "dims": 3}, later / "checkpoint.pt")
+    (later / "run.json").write_text((earlier / "run.json").read_text())
+    average.main([str(later), str(earlier), "--out", str(tmp_path / "nearly"), "--weights", "0", "1"])
+    nearly = averaged(tmp_path / "nearly")
+    x = torch.rand(1, CHANNELS, 16, 16, 16)
+    torch.testing.assert_close(nearly(x), averaged(earlier)(x))
+    average.main([str(later), str(earlier), "--out", str(tmp_path / "mean"), "--weights", "3", "1"])
+    states = [averaged(folder).state_dict() for folder in (later, earlier, tmp_path / "mean")]
+    for key, value in states[1].items():
+        torch.testing.assert_close(states[2][key], 0.75 * states[0][key] + 0.25 * value)
+    added = "deeper.1.0.second.weight"
+    torch.testing.assert_close(states[2][added], 0.75 * states[0][added])
 
 
 @pytest.mark.parametrize("recorded", [True, False])
