@@ -5,7 +5,7 @@ import pytest
 
 from napari_medsam.engine.prompts import Box, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of, strikes_middle
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of, missing_round, strikes_middle
 from napari_medsam.engine.segmenters.compact.zoom import extent_of
 
 SHAPE = (60, 60, 60)
@@ -144,3 +144,20 @@ def test_neither_a_thin_mask_nor_a_settled_one_has_a_middle_to_be_denied() -> No
     assert not strikes_middle([BOX, *earlier, middle], BALL, SHAPE, SPACING)
     assert strikes_middle([*earlier, middle], BALL, SHAPE, SPACING)
     assert not strikes_middle([*earlier, *earlier, *earlier, middle], BALL, SHAPE, SPACING)
+
+
+def test_a_picture_is_looked_at_as_far_beyond_a_mark_as_the_mask_is_away() -> None:
+    shape, spacing = (1, 100, 100), (5.0, 1.0, 1.0)
+    mask = Region((0, 40, 40), np.ones((1, 5, 5), bool))
+    click = Point((0, 42, 60))
+    missing = missing_round([Point((0, 42, 42)), click], mask, shape, spacing)
+    assert missing is not None
+    np.testing.assert_allclose(missing, [[0, 42 - 16, 60 - 16], [1, 43 + 16, 61 + 16]])
+    at_the_border = missing_round([Point((0, 42, 98))], mask, shape, spacing)
+    assert at_the_border is not None
+    np.testing.assert_allclose(at_the_border, [[0, 0, 48], [1, 93, 100]])
+    others = [Point((0, 42, 41)), Point((0, 42, 60), positive=False)]  # in the mask; outside the object
+    assert all(missing_round([other], mask, shape, spacing) is None for other in others)
+    assert missing_round([Box((0, 30, 30), (1, 90, 90)), click], mask, shape, spacing) is None
+    assert missing_round([click], Region.empty(), shape, spacing) is None
+    assert missing_round([Point((5, 42, 60))], mask, (10, 100, 100), spacing) is None

@@ -29,7 +29,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
 )
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, strikes_middle
+from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, missing_round, strikes_middle
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import (
@@ -67,6 +67,7 @@ class _Case:
     marks: Marks
     previous: Region
     task: Task
+    missing: Extent | None = None
     is_outlined: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -164,7 +165,8 @@ class CompactSegmenter:
             return Prediction(obeyed(previous, [newest], shape))
         if not previous and not marks.positive_extents:
             raise PromptError("Mark something inside the object first: there is nothing yet to take away from.")
-        case = _Case(prepared, marks, previous, task)
+        missing = missing_round(prompts, previous, shape, prepared.volume.spacing)
+        case = _Case(prepared, marks, previous, task, missing)
         known = extent_of([*marks.positive_extents, previous])
         near = Neighbourhood.of(previous, prompts, known, shape, prepared.volume.spacing)
         with torch.inference_mode():
@@ -210,7 +212,7 @@ class CompactSegmenter:
 
         An extent that was searched becomes a box for the next look: the network knows best what a box means.
         """
-        known = extent_of([*case.marks.positive_extents, case.previous])
+        known = extent_of([*case.marks.positive_extents, case.previous], [case.missing] if case.missing else [])
         if case.marks.boxes or case.previous:
             look = self._look(case, self._grid(case, known))
             if case.marks.is_one_box and not case.previous and case.shape[0] > 1:
