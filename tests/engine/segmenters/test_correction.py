@@ -159,5 +159,7 @@ def test_a_picture_is_looked_at_as_far_beyond_a_mark_as_the_mask_is_away() -> No
     others = [Point((0, 42, 41)), Point((0, 42, 60), positive=False)]  # in the mask; outside the object
     assert all(missing_round([other], mask, shape, spacing) is None for other in others)
     assert missing_round([Box((0, 30, 30), (1, 90, 90)), click], mask, shape, spacing) is None
+    stroke = Scribble(((0, 42, 40), (0, 42, 44)))
+    assert missing_round([stroke, click], mask, shape, spacing) is None
     assert missing_round([click], Region.empty(), shape, spacing) is None
     assert missing_round([Point((5, 42, 60))], mask, (10, 100, 100), spacing) is None

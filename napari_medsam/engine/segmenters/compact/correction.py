@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from napari_medsam.engine.prompts import Box, MaskPrompt, Point, Prompt, Scribble
+from napari_medsam.engine.prompts import Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.answer import replaced
 from napari_medsam.engine.segmenters.compact.zoom import Extent
@@ -131,14 +131,12 @@ def depth_of(gesture: Region, positive: bool, mask: Region, shape: Index3, spaci
 def missing_round(prompts: Sequence[Prompt], previous: Region, shape: Index3, spacing: Vec3) -> Extent | None:
     """Voxel edges of what a picture's mask likely misses round the newest mark; None where it says nothing of that.
 
-    A mark inside the object, beside the mask, lies in the middle of an error that goes on beyond it as far as the mask
-    is away: the object is larger than all that is known of it. In volumes it is not larger on all sides (a cord goes on
-    along one), see docs/model.md.
+    A click inside the object, beside the mask, lies in the middle of an error that goes on beyond it as far as the mask
+    is away: the object is larger than all that is known of it. Where anything but clicks was given, its size is known
+    better. In volumes it is not larger on all sides (a cord goes on along one), see docs/model.md.
     """
     newest = prompts[-1]
-    if shape[0] > 1 or not previous or any(isinstance(prompt, Box | MaskPrompt) for prompt in prompts):
-        return None
-    if not (isinstance(newest, Point | Scribble) and newest.positive):
+    if shape[0] > 1 or not previous or not all(isinstance(prompt, Point) for prompt in prompts) or not newest.positive:
         return None
     gesture = newest.region(shape)
     if previous.inside(gesture.lower, gesture.upper)[gesture.voxels].any():
