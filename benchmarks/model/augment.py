@@ -7,6 +7,8 @@ from synthetic import regions, smooth_noise
 from torch import Tensor
 from torch.nn import functional
 
+from napari_medsam.engine import masks
+
 
 def recolour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Uint8 to float32 through a random contrast curve, so that no modality is learnt by heart."""
@@ -103,9 +105,7 @@ def _piece_at(mask: np.ndarray, cell: tuple[int, ...]) -> np.ndarray:
     """The piece of a mask round a cell; the cell alone where the mask leaves it out."""
     mask = mask.copy()
     mask[cell] = True
-    pieces, _ = ndimage.label(mask)
-    piece: np.ndarray = pieces == pieces[cell]
-    return piece
+    return masks.keep_touching(mask, np.array([cell]), connectivity=6)
 
 
 def _painted(grey: np.ndarray, where: np.ndarray, level: np.ndarray, blur: float) -> np.ndarray:

@@ -127,14 +127,14 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
                 break
             image, mask, box = pool.draw(rng)
     field = field_of(image)
-    is_lesion = config.lesion > 0 and rng.random() < config.lesion
-    if is_lesion:
+    if config.lesion and rng.random() < config.lesion:
         image, mask = lesion(rng, image, field)
         box = _edges(mask)
-    elif config.tight and rng.random() < config.tight:
-        box = _tightened(mask, box)
-    if not is_lesion and config.repaint and rng.random() < config.repaint and fill_of(mask) >= _COMPACT:
-        image = repaint(rng, image, mask)
+    else:
+        if config.tight and rng.random() < config.tight:
+            box = _tightened(mask, box)
+        if config.repaint and rng.random() < config.repaint and fill_of(mask) >= _COMPACT:
+            image = repaint(rng, image, mask)
     if config.zoom and rng.random() < config.zoom:
         image, mask, field, box = _zoomed(rng, image, mask, field, box)
     pictures, masks, boxes = recolour(rng, image)[None], mask[None], box[None]

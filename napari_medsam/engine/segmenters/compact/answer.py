@@ -71,16 +71,11 @@ class Look:
         low = np.asarray(self.grid.start) + np.asarray(cells.lower) * self.grid.step
         return low, low + np.asarray(cells.voxels.shape) * self.grid.step
 
-    def size_of(self, voxels: Sequence[Index3]) -> float:
-        """Volume in voxels of what `pieces_at` finds."""
-        return self.pieces_at(voxels).count * float(np.prod(self.grid.step))
-
-    def plausibility(self, voxels: Sequence[Index3]) -> float:
-        """How convincing the answer is as a whole object: sure of itself, of a good size in the patch, not cut off.
+    def plausibility(self, found: Region) -> float:
+        """How convincing what `pieces_at` found is as a whole object: sure of itself, of a good size, not cut off.
 
         Training showed objects at 1/4.5 to 1/1.35 of the patch; smaller ones are a few cells, larger ones are cut.
         """
-        found = self.pieces_at(voxels)
         if not found:
             return 0.0
         deep = np.asarray(self.grid.cells) > 1
@@ -97,10 +92,13 @@ def steadiest(looks: Sequence[Look], voxels: Sequence[Index3]) -> Look:
     So with thresholds in maximally stable extremal regions (Matas et al., BMVC 2002). The smallest and the largest
     have nothing to agree with on one side, which counts as the largest change of all.
     """
-    smallest = min(float(np.prod(look.grid.step)) for look in looks)
-    changes = np.abs(np.diff(np.log([max(look.size_of(voxels), smallest) for look in looks])))
+    found = [look.pieces_at(voxels) for look in looks]
+    cells = np.array([np.prod(look.grid.step) for look in looks])  # voxels
+    sizes = np.maximum(cells * [pieces.count for pieces in found], cells.min())
+    changes = np.abs(np.diff(np.log(sizes)))
     changes = np.pad(changes, 1, constant_values=changes.max(initial=0.0))
-    scores = np.array([look.plausibility(voxels) for look in looks]) - changes[:-1] - changes[1:]
+    plausible = np.array([look.plausibility(pieces) for look, pieces in zip(looks, found, strict=True)])
+    scores = plausible - changes[:-1] - changes[1:]
     return looks[int(np.argmax(scores))]
 
 

@@ -248,7 +248,7 @@ class CompactSegmenter:
         if case.marks.are_clicks:
             return steadiest(looks, clicked)
         # Strokes and marks outside tell the size themselves; with strokes the steadiest was worse.
-        return max(looks, key=lambda look: look.plausibility(clicked))
+        return max(looks, key=lambda look: look.plausibility(look.pieces_at(clicked)))
 
     def _with_slice_answers(self, case: _Case) -> _Case:
         """Each box drawn in one slice turned into the 2D network's answer there, from which 3D goes on."""
