@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from augment import degrade, lesion, recolour, repaint
+from augment import degrade, lesion, recolour, repaint, wall_or_tree
 from config import Config
 from scipy import ndimage
 from torch import Tensor
@@ -127,8 +127,9 @@ def _sample(pool: Pool, config: Config, rng: np.random.Generator) -> Batch:
                 break
             image, mask, box = pool.draw(rng)
     field = field_of(image)
-    if config.lesion and rng.random() < config.lesion:
-        image, mask = lesion(rng, image, field)
+    put = rng.random() if config.lesion or config.wall else 1.0
+    if put < config.lesion + config.wall:
+        image, mask = (lesion if put < config.lesion else wall_or_tree)(rng, image, field)
         box = _edges(mask)
     else:
         if config.tight and rng.random() < config.tight:

@@ -34,6 +34,7 @@ class Config:
     zoom: float = 0.0  # share of patches of which a window round some cell of the object is left, at full size
     repaint: float = 0.0  # share of compact objects of several greys, or like a part of their surroundings
     lesion: float = 0.0  # share of patches in which a lump put in is the object (augment.lesion)
+    wall: float = 0.0  # share of patches in which a wall, tube or tree put in is the object (augment.wall_or_tree)
     clear: float = 0.0  # share of patches whose outline the image shows (batches.clarity_of)
     pool: tuple[str, ...] = ("runs/pool",)  # patches are drawn from all alike
     users: UserMix = field(default_factory=UserMix)

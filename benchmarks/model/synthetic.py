@@ -5,6 +5,8 @@ come from random fields and deformed shapes, each label gets a random intensity 
 (bias field, thick slices, blur, noise, clipping) is applied.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -31,14 +33,19 @@ def regions(rng: np.random.Generator, cells: Cells) -> Array:
 def label_map(rng: np.random.Generator, cells: Cells) -> Array:
     """A label map of ints: background regions with one to eight shapes put over them; of one slice, a cut through."""
     labels = regions(rng, cells)
-    axes = [np.linspace(-1, 1, n, dtype=np.float32) if n > 1 else np.zeros(1, np.float32) for n in cells]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
+    grid = grid_of(cells)
     for _ in range(rng.integers(1, 9)):
-        depth = _shape(rng, grid) + rng.uniform(0.0, 0.2) * smooth_noise(rng, cells, rng.uniform(5, 30))
+        depth = shape(rng, grid) + rng.uniform(0.0, 0.2) * smooth_noise(rng, cells, rng.uniform(5, 30))
         labels[depth > 0] = labels.max() + 1
         if rng.random() < 0.3:  # a core within a wall, as in vessels, hearts, cysts
             labels[depth > rng.uniform(0.08, 0.4)] = labels.max() + 1
     return labels
+
+
+def grid_of(cells: Cells) -> Array:
+    """Places of the cells from -1 to 1 on each axis, float32 ``(3, *cells)``; 0 on an axis of one cell."""
+    axes = [np.linspace(-1, 1, n, dtype=np.float32) if n > 1 else np.zeros(1, np.float32) for n in cells]
+    return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
 def picture(rng: np.random.Generator, labels: Array, tissues: float = 0.0) -> Array:
@@ -103,16 +110,19 @@ def _rotation(rng: np.random.Generator) -> Array:
     return (q * np.sign(np.diag(r))).astype(np.float32)
 
 
-def _shape(rng: np.random.Generator, grid: Array) -> Array:
-    """Signed depth (positive inside) of one random shape on ``grid`` ``(3, *cells)``."""
+SHAPES = {"ellipsoid": 0.35, "tube": 0.15, "sheet": 0.1, "box": 0.05, "tree": 0.1, "shell": 0.1, "path": 0.15}
+"""Kinds of shapes, and how often each is drawn."""
+
+
+def shape(rng: np.random.Generator, grid: Array, kinds: Mapping[str, float] = SHAPES) -> Array:
+    """Signed depth (positive inside) of one random shape of those ``kinds`` on a grid as `grid_of` makes it."""
     centre = rng.uniform(-0.7, 0.7, 3).astype(np.float32)
     u = np.tensordot(_rotation(rng), grid - centre[:, None, None, None], axes=1)
     if rng.random() < 0.4:  # bent: bananas, horseshoes
         u[0] = u[0] + rng.uniform(-2, 2) * u[1] ** 2
     if rng.random() < 0.3:  # wavy: bowel, gyri
         u[0] = u[0] + rng.uniform(0.05, 0.25) * np.sin(rng.uniform(3, 9) * u[1] + rng.uniform(0, 6))
-    kinds = ["ellipsoid", "tube", "sheet", "box", "tree", "shell", "path"]
-    kind = rng.choice(kinds, p=[0.35, 0.15, 0.1, 0.05, 0.1, 0.1, 0.15])
+    kind = rng.choice(list(kinds), p=list(kinds.values()))
     if kind == "path":
         return _path(rng, grid)
     if kind == "ellipsoid":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from napari_medsam.engine.clean_up import clean_objects
 from napari_medsam.engine.cleaning import Cleaning
 from napari_medsam.engine.editing import add_object, edit_mask
 from napari_medsam.engine.errors import JournalError, MedSamError
+from napari_medsam.engine.file_hash import sha256_of
 from napari_medsam.engine.history import Command, Document
 from napari_medsam.engine.label_map import compose_labels
 from napari_medsam.engine.ledger import Ledger
@@ -459,7 +459,7 @@ class Session:
         path = Path(path)
         ids = save_masks(path, self.volume, self._document.objects.values())
         with self._ledger.changing() as events:
-            self._ledger.recorder.add("saved", path=str(path.absolute()), sha256=_file_hash(path), objects=ids)
+            self._ledger.recorder.add("saved", path=str(path.absolute()), sha256=sha256_of(path), objects=ids)
             self._ledger.flush(events)
 
     def close(self) -> None:
@@ -490,8 +490,3 @@ class Session:
     @property
     def _document(self) -> Document:
         return self._ledger.document
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from augment import lesion, repaint
+from augment import lesion, repaint, wall_or_tree
 from batches import Pool, batch_of, clarity_of, field_of, fill_of
 from config import Config
 from scipy import ndimage
@@ -156,3 +156,37 @@ def test_the_box_of_a_lump_is_tight(pool: Pool) -> None:
     for truth, box in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
         where = np.argwhere(truth)
         assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_wall_or_tree_leaves_most_of_its_box_to_something_else(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = np.pad(np.where(BALL, 200, noise(rng)).astype(np.uint8)[8:], [(8, 0), (0, 0), (0, 0)], mode="edge")
+    field = field_of(image)
+    painted, wall = wall_or_tree(rng, image, field)
+    assert not wall[~field].any()
+    assert fill_of(wall) < 0.6
+    assert max(np.ptp(axis) for axis in np.nonzero(wall)) >= 0.3 * SIDE
+    assert ndimage.label(wall, np.ones((3, 3, 3)))[1] == 1
+    shell = ndimage.binary_dilation(wall, iterations=2) & ~wall
+    assert abs(painted[wall].mean() - painted[shell].astype(float)).max() > 20  # some of its outline shows
+
+
+def test_walls_and_lumps_are_drawn_side_by_side(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for name, put in (("lesion", lesion), ("wall_or_tree", wall_or_tree)):
+        monkeypatch.setattr(f"batches.{name}", lambda *args, name=name, put=put: drawn.append(name) or put(*args))
+    batch = batch_of(pool, Config(dims=3, lesion=0.5, wall=0.5), 0, range(16))
+    assert len(drawn) == 16
+    assert 4 <= drawn.count("lesion") <= 12
+    for truth, box in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
+        where = np.argwhere(truth)
+        assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+
+
+def test_a_wall_or_tree_in_one_slice_is_flat() -> None:
+    rng = np.random.default_rng(3)
+    image = noise(rng)[:1]
+    _, wall = wall_or_tree(rng, image, np.ones_like(image, bool))
+    assert wall.shape == (1, SIDE, SIDE)
+    assert wall.sum() > 8

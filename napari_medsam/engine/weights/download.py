@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import IO
 
 from napari_medsam import __version__
 from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.file_hash import sha256_of
 from napari_medsam.engine.file_lock import lock
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.weights.card import write_card
@@ -186,8 +186,7 @@ def _report(task: Task, known: KnownModel, have: int, total: int | None) -> None
 
 def _verify(known: KnownModel, part: Path) -> None:
     length = part.stat().st_size
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(part)
     if known.sha256 not in (None, digest) or known.bytes not in (None, length):
         part.unlink()
         _tag_path(part).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_medsam.engine.errors import WeightsError
+from napari_medsam.engine.file_hash import sha256_of
 
 # Names under which training programs keep the weights of the model, the usual one first.
 _WRAPPERS = ("model", "model_state_dict", "state_dict")
@@ -77,8 +77,7 @@ def file_sha256(path: Path) -> str:
         If it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except FileNotFoundError as error:
         raise WeightsError(f"There is no file {path}.") from error
     except OSError as error:
