@@ -111,7 +111,9 @@ class SegmentController:
         return self._overlap
 
     def set_image(self, image: ImageSource | None) -> None:
-        """Choose the image; whatever was done on others stays until `forget`."""
+        """Choose the image; whatever was done on others stays until `forget`, and nothing more is made ready there."""
+        for work in self._images.all_works:
+            work.rest()
         self._images.choose(image)
         self.changed.emit()
 

@@ -89,18 +89,43 @@ class Tireless(SlowlyPrepared):
             yield index
 
 
-def test_it_rests_while_a_stroke_is_drawn_and_goes_on_after_the_answer(desk: Desk, phantom: Sample) -> None:
-    class Model(Foresighted):
-        info = replace(Foresighted.info, prompts=frozenset({"box"}))
+class Busy(Foresighted):
+    """Its slices are never all ready."""
 
-        def prepare(self, volume: Volume, task: Task) -> SlowlyPrepared:
-            return Tireless(volume)
+    info = replace(Foresighted.info, prompts=frozenset({"box"}))
 
-    session = Session(phantom.volume, Model())
+    def prepare(self, volume: Volume, task: Task) -> SlowlyPrepared:
+        return Tireless(volume)
+
+
+def begun(desk: Desk, phantom: Sample) -> tuple[Session, list[tuple[int, int]]]:
+    """A session of the window whose slices are being made ready, and those that are."""
+    session = Session(phantom.volume, Busy())
     session.prepare()
-    ready = session.prepared.ready  # type: ignore[union-attr]  # prepared in the line before
     desk.show(20, 80, 80)
     desk.widget.controller.adopt(session)
+    return session, session.prepared.ready  # type: ignore[union-attr]  # prepared above
+
+
+@pytest.mark.parametrize("displayed", [2, 3])
+def test_it_rests_while_another_image_is_chosen(desk: Desk, phantom: Sample, displayed: int) -> None:
+    _, ready = begun(desk, phantom)
+    other = desk.viewer.add_image(phantom.volume.data[:8], name="other")
+    desk.viewer.dims.ndisplay = displayed
+    desk.wait(lambda: len(ready) > 3)
+    stage = desk.widget.stage
+    first = stage.scene
+    stage.choose(stage.find(other))
+    done = len(ready)
+    desk.qtbot.wait(200)
+    assert len(ready) <= done + 1  # the one it was at
+    desk.viewer.dims.ndisplay = 2
+    stage.choose(first)
+    desk.wait(lambda: len(ready) > done + 3)
+
+
+def test_it_rests_while_a_stroke_is_drawn_and_goes_on_after_the_answer(desk: Desk, phantom: Sample) -> None:
+    session, ready = begun(desk, phantom)
     desk.use(Tool.BOX)
     desk.wait(lambda: len(ready) > 3)
     start, end = desk.pixel(20, 60, 60), desk.pixel(20, 90, 90)
