@@ -14,6 +14,8 @@ commit, path}``; ``#name`` behind an ``.npz`` names an array of it. Of a label m
 
 ``drop``
     Values left out.
+``contours``
+    In place of ``label``: patterns of outlines by the value that they get; ``image`` is their series (`contours.py`).
 ``values``
     Objects ``{value: values merged into it}``; what they do not name is left out.
 ``above``
@@ -34,6 +36,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from contours import contoured_volume
 from index import Entry, read_index
 
 from napari_medsam.engine.errors import SaveError
@@ -79,26 +82,47 @@ def _git_directory(folders: Sequence[Path], repository: str) -> Path:
 def read_image(folders: Sequence[Path], source: Entry, where: str | Entry) -> sitk.Image:
     """A volume of a source: one file, a DICOM series, or several masks merged to the values 1, 2, ... in that order.
 
-    Of masks that overlap the later one counts.
+    Of masks that overlap the smaller one counts.
     """
     place = source | (where if isinstance(where, dict) else {"path": where})
     pattern, _, array = place["path"].partition("#")
-    files = stored_files(folders, place["repository"], place["commit"], pattern)
-    if not files:
-        raise FileNotFoundError(f"{place['repository']} {place['commit']}: nothing fits {pattern}")
     with tempfile.TemporaryDirectory() as scratch:
-        paths = [Path(scratch) / Path(name).name for name in files]
-        for path, content in zip(paths, files.values(), strict=True):
-            path.write_bytes(content)
+        paths = unpacked(folders, place | {"path": pattern}, Path(scratch))
         if paths[0].suffix == ".npz":
             image = sitk.GetImageFromArray(np.load(paths[0])[array].transpose())
         elif paths[0].suffix == ".dcm":
             image = _read_series(scratch)
-        elif len(paths) > 1 and paths[0].suffix == ".gz":
-            image = _merge_masks(paths)
         else:
-            image = _read_nifti(paths[0]) if paths[0].suffix == ".gz" else sitk.ReadImage(paths[0])
+            image = _merge_masks(paths) if len(paths) > 1 else _read(paths[0])
     return _place(image, source["affine"]) if "affine" in source else image
+
+
+def unpacked(folders: Sequence[Path], place: Entry, out: Path) -> list[Path]:
+    """Files of a source written into a folder, in the alphabetical order of their paths.
+
+    Raises
+    ------
+    FileNotFoundError
+        If none fits.
+    """
+    files = stored_files(folders, place["repository"], place["commit"], place["path"])
+    if not files:
+        raise FileNotFoundError(f"{place['repository']} {place['commit']}: nothing fits {place['path']}")
+    paths = [out / Path(name).name for name in files]
+    for path, content in zip(paths, files.values(), strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+def read_contoured(folders: Sequence[Path], source: Entry) -> tuple[sitk.Image, sitk.Image]:
+    """Image and label map of a series on whose slices outlines were drawn."""
+    with tempfile.TemporaryDirectory() as scratch:
+        found = {}
+        for name, pattern in {"image": source["image"], **source["contours"]}.items():
+            folder = Path(scratch) / name
+            folder.mkdir()
+            found[name] = unpacked(folders, source | {"path": pattern}, folder)
+        return contoured_volume(found.pop("image"), {int(value): paths for value, paths in found.items()})
 
 
 def _read_series(folder: str) -> sitk.Image:
@@ -109,6 +133,10 @@ def _read_series(folder: str) -> sitk.Image:
     return reader.Execute()
 
 
+def _read(path: Path) -> sitk.Image:
+    return _read_nifti(path) if path.suffix == ".gz" else sitk.ReadImage(path)
+
+
 def _read_nifti(path: Path) -> sitk.Image:
     """A NIfTI volume; ITK opens none whose axes are not quite at right angles."""
     stored = nibabel.load(path)
@@ -116,12 +144,14 @@ def _read_nifti(path: Path) -> sitk.Image:
 
 
 def _merge_masks(paths: Sequence[Path]) -> sitk.Image:
-    """Label map of NIfTI masks on one grid."""
-    first = nibabel.load(paths[0])
-    labels = np.zeros(first.shape, np.uint8 if len(paths) < 256 else np.uint16, order="F")
-    for value, path in enumerate(paths, start=1):
-        labels[np.asanyarray(nibabel.load(path).dataobj) > 0] = value
-    return _place(sitk.GetImageFromArray(labels.transpose()), first.affine)
+    """Label map of masks on one grid."""
+    masks = [sitk.GetArrayFromImage(_read(path)) > 0 for path in paths]
+    labels = np.zeros(masks[0].shape, np.uint8 if len(paths) < 256 else np.uint16)
+    for k in sorted(range(len(masks)), key=lambda k: -np.count_nonzero(masks[k])):
+        labels[masks[k]] = k + 1
+    merged = sitk.GetImageFromArray(labels)
+    merged.CopyInformation(_read(paths[0]))
+    return merged
 
 
 def _place(image: sitk.Image, affine: Sequence[Sequence[float]]) -> sitk.Image:
@@ -178,8 +208,13 @@ def small(image: sitk.Image) -> sitk.Image:
 
 def gather(folders: Sequence[Path], volume: Entry, out: Path) -> Entry:
     """Write label map and image of one volume into a folder; its entry of the index."""
-    image = small(read_image(folders, volume, volume["image"])) if volume["image"] else None
-    labels = clean_labels(read_image(folders, volume, volume["label"]), volume, image)
+    if "contours" in volume:
+        image, labels = read_contoured(folders, volume)
+    else:
+        image = read_image(folders, volume, volume["image"]) if volume["image"] else None
+        labels = read_image(folders, volume, volume["label"])
+    image = small(image) if image is not None else None
+    labels = clean_labels(labels, volume, image)
     files = {"label": f"{volume['id']}_label.nii.gz", "image": f"{volume['id']}_image.nii.gz" if image else None}
     for content, name in ((labels, files["label"]), (image, files["image"])):
         if content is not None:

@@ -9,6 +9,8 @@ import gather
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from contours import contoured_volume
 from index import read_index
 from real import load_cases
 
@@ -75,3 +77,56 @@ def test_the_hippocampus_is_dropped_from_every_brain() -> None:
     brains = [source for source in sources if source["folder"] == "brains"]
     assert brains
     assert all(set(source["drop"]) in ({17, 53}, {48, 49}) for source in brains)
+
+
+def test_of_masks_that_overlap_the_smaller_counts(tmp_path: Path) -> None:
+    masks = np.zeros((3, 8, 8, 8), np.uint8)
+    masks[0, 3:5, 3:5, 3:5] = masks[1, 1:7, 1:7, 1:7] = masks[2, :, :, 0] = 1  # a lens in an orbit, and a wall beside
+    paths = [tmp_path / f"{k}.nrrd" for k in range(3)]
+    for mask, path in zip(masks, paths, strict=True):
+        image = sitk.GetImageFromArray(mask)
+        image.SetSpacing((1.0, 1.0, 2.5))
+        sitk.WriteImage(image, path)
+    merged = gather._merge_masks(paths)
+    assert merged.GetSpacing() == (1.0, 1.0, 2.5)
+    assert np.bincount(sitk.GetArrayFromImage(merged).ravel()).tolist() == [512 - 216 - 64, 8, 208, 64]
+
+
+@pytest.fixture
+def outlined(tmp_path: Path) -> tuple[list[Path], dict[int, list[Path]]]:
+    """Five slices, numbered from the top down; on all but one a wall was outlined, on all but another its inside."""
+    slices, outlines = [], {1: [], 2: []}
+    for k in range(5):
+        image = sitk.GetImageFromArray(np.full((1, 32, 32), 10 * k, np.int16))
+        image.SetSpacing((1.5, 1.5, 8.0))
+        image.SetOrigin((0.0, 0.0, 100.0 - 8.0 * k))
+        image.SetMetaData("0008|0060", "MR")
+        slices.append(tmp_path / f"{k + 1}.dcm")
+        sitk.WriteImage(image, slices[-1])
+        for value, low, high, missing in ((1, 5, 21, 0), (2, 9, 17, 4)):
+            if k != missing:
+                path = tmp_path / f"IM-0001-{k + 1:04d}-{value}contour-manual.txt"
+                corners = [(low, low + 3), (high, low + 3), (high, high + 3), (low, high + 3)]
+                path.write_text("\n".join(f"{x + 0.5} {y + 0.5}" for x, y in corners))  # x, y; pixels from one
+                outlines[value].append(path)
+    return slices, outlines
+
+
+def test_outlines_become_labels_on_the_slices_that_have_all(
+    outlined: tuple[list[Path], dict[int, list[Path]]],
+) -> None:
+    image, labels = contoured_volume(*outlined)
+    assert image.GetSize() == labels.GetSize() == (32, 32, 3)
+    assert image.GetSpacing() == labels.GetSpacing() == (1.5, 1.5, 8.0)
+    assert image.GetOrigin() == labels.GetOrigin() == (0.0, 0.0, 100.0 - 8.0 * 3)
+    assert sitk.GetArrayFromImage(image)[:, 0, 0].tolist() == [30, 20, 10]  # from the lowest up
+    for level in sitk.GetArrayFromImage(labels):
+        assert np.bincount(level.ravel()).tolist() == [32**2 - 16**2, 16**2 - 8**2, 8**2]
+        assert level[8:24, 5:21].all()
+        assert (level[12:20, 9:17] == 2).all()
+
+
+def test_outlines_on_single_slices_are_no_volume(outlined: tuple[list[Path], dict[int, list[Path]]]) -> None:
+    slices, outlines = outlined
+    with pytest.raises(FileNotFoundError, match="fewer than two slices"):
+        contoured_volume(slices, outlines | {2: outlines[2][:1]})
