@@ -59,9 +59,9 @@ class JournalClock:
         Journal.append = timed  # type: ignore[method-assign]  # a stop watch, nothing else
 
 
-def gemm_rate(size: int = 2048, repeats: int = 8) -> float:
-    """Floating-point operations a second of a float32 matrix product, the best of several."""
-    a, b = torch.rand(size, size), torch.rand(size, size)
+def gemm_rate(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
+    """Floating-point operations a second of a matrix product, the best of several."""
+    a, b = torch.rand(size, size, dtype=dtype), torch.rand(size, size, dtype=dtype)
     best = float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
@@ -134,9 +134,10 @@ def main() -> None:
     sample = (
         ct_phantom((72, 160, 160), (4.0, 2.5, 2.5)) if args.quick else ct_phantom((300, 512, 512), (1.0, 0.78, 0.78))
     )
-    rate = gemm_rate()
-    rows.add("machine", "matrix product", "GFLOP/s", rate / 1e9)
     segmenter = load_segmenter(args.model)
+    dtype = torch.bfloat16 if "bfloat16" in segmenter.info.device else torch.float32
+    rate = gemm_rate(dtype)
+    rows.add("machine", f"matrix product, {str(dtype).removeprefix('torch.')}", "GFLOP/s", rate / 1e9)
     clock = JournalClock()
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -11,7 +11,7 @@ from napari_medsam.engine.prompts import Box, Lasso, MaskPrompt, Point, Prompt, 
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.samples import mni152
 from napari_medsam.engine.segmenters.base import Reconsidering, Segmenter
-from napari_medsam.engine.segmenters.compact import CompactSegmenter
+from napari_medsam.engine.segmenters.compact import CompactSegmenter, segmenter
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume, affine_from_spacing
 
@@ -149,6 +149,18 @@ def test_an_answer_whose_middle_is_denied_is_given_up(compact: CompactSegmenter)
     kept = predictor.answer(given, beside, Task()).region  # somebody's work: corrected, not given up
     corrected = compact.predict(compact.prepare(volume, Task()), given, beside, Task()).region
     assert dice(kept, corrected, volume.shape) > 0.99 > dice(kept, afresh, volume.shape)
+
+
+def test_bfloat16_answers_as_single_precision_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = ball_volume()
+    truth = truth_of(volume)
+    answers = []
+    for half, device in ((False, "cpu"), (True, "cpu, 3D in bfloat16")):
+        monkeypatch.setattr(segmenter, "has_fast_bfloat16", lambda device, half=half: half)
+        model = CompactSegmenter(device="cpu")
+        assert model.info.device == device  # the journal tells what a mask was made with
+        answers.append(answer(model, volume, Box(truth.lower, truth.upper)))
+    assert dice(*answers, volume.shape) > 0.97
 
 
 def test_in_a_picture_of_one_slice(compact: CompactSegmenter) -> None:
