@@ -144,13 +144,16 @@ def _read_nifti(path: Path) -> sitk.Image:
 
 
 def _merge_masks(paths: Sequence[Path]) -> sitk.Image:
-    """Label map of masks on one grid."""
-    masks = [sitk.GetArrayFromImage(_read(path)) > 0 for path in paths]
-    labels = np.zeros(masks[0].shape, np.uint8 if len(paths) < 256 else np.uint16)
-    for k in sorted(range(len(masks)), key=lambda k: -np.count_nonzero(masks[k])):
-        labels[masks[k]] = k + 1
+    """Label map of masks on one grid, read one after the other: a body has more than a hundred."""
+    first = _read(paths[0])
+    labels = np.zeros(first.GetSize()[::-1], np.uint8 if len(paths) < 256 else np.uint16)
+    sizes = np.full(len(paths) + 1, np.inf)
+    for value, path in enumerate(paths, start=1):
+        mask = sitk.GetArrayFromImage(first if value == 1 else _read(path)) > 0
+        sizes[value] = np.count_nonzero(mask)
+        labels[mask & (sizes[labels] >= sizes[value])] = value
     merged = sitk.GetImageFromArray(labels)
-    merged.CopyInformation(_read(paths[0]))
+    merged.CopyInformation(first)
     return merged
 
 

@@ -18,9 +18,20 @@ def noise(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(100, 130, (SIDE,) * 3).astype(np.uint8)
 
 
+def cut_off_ball(rng: np.random.Generator) -> np.ndarray:
+    """A bright ball in a patch whose first eight planes lie beyond the border of the image."""
+    return np.pad(np.where(BALL, 200, noise(rng)).astype(np.uint8)[8:], [(8, 0), (0, 0), (0, 0)], mode="edge")
+
+
 def scattered(rng: np.random.Generator) -> np.ndarray:
     """An object that nothing in the image shows."""
     return rng.random((SIDE,) * 3) < 0.05
+
+
+def assert_tight(box: np.ndarray, truth: np.ndarray) -> None:
+    """The box touches the object on all sides."""
+    where = np.argwhere(truth)
+    assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
 
 
 @pytest.fixture
@@ -57,8 +68,7 @@ def test_a_tight_box_touches_the_object_on_all_sides(pool: Pool) -> None:
     batch = batch_of(pool, Config(dims=3, tight=1.0, clear=1.0), 0, range(8))
     for truth, box in zip(batch.truth[:, 0].numpy() > 0, batch.boxes, strict=True):
         if truth.sum() == BALL.sum():
-            where = np.argwhere(truth)
-            assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+            assert_tight(box, truth)
     loose = batch_of(pool, Config(dims=3), 0, range(8))
     assert all((box[1] - box[0] == 28).all() for box in loose.boxes)
 
@@ -131,7 +141,7 @@ def test_compact_objects_are_drawn_over_and_thin_ones_are_not(pool: Pool, monkey
 @pytest.mark.parametrize("seed", range(12))
 def test_a_lump_lies_in_what_the_patch_shows_and_can_be_told_from_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    image = np.pad(np.where(BALL, 200, noise(rng)).astype(np.uint8)[8:], [(8, 0), (0, 0), (0, 0)], mode="edge")
+    image = cut_off_ball(rng)
     field = field_of(image)
     painted, lump = lesion(rng, image, field)
     assert lump.sum() > 8
@@ -154,14 +164,13 @@ def test_of_a_patch_of_one_slice_a_lump_is_flat() -> None:
 def test_the_box_of_a_lump_is_tight(pool: Pool) -> None:
     batch = batch_of(pool, Config(dims=3, lesion=1.0), 0, range(8))
     for truth, box in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
-        where = np.argwhere(truth)
-        assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+        assert_tight(box, truth)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_wall_or_tree_leaves_most_of_its_box_to_something_else(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    image = np.pad(np.where(BALL, 200, noise(rng)).astype(np.uint8)[8:], [(8, 0), (0, 0), (0, 0)], mode="edge")
+    image = cut_off_ball(rng)
     field = field_of(image)
     painted, wall = wall_or_tree(rng, image, field)
     assert not wall[~field].any()
@@ -180,8 +189,7 @@ def test_walls_and_lumps_are_drawn_side_by_side(pool: Pool, monkeypatch: pytest.
     assert len(drawn) == 16
     assert 4 <= drawn.count("lesion") <= 12
     for truth, box in zip(batch.truth[:, 0].numpy() > 0.5, batch.boxes, strict=True):
-        where = np.argwhere(truth)
-        assert box.tolist() == [where.min(axis=0).tolist(), (where.max(axis=0) + 1).tolist()]
+        assert_tight(box, truth)
 
 
 def test_a_wall_or_tree_in_one_slice_is_flat() -> None:
