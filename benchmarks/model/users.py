@@ -12,6 +12,15 @@ from torch import Tensor
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, draw_spot
 
+_MIDDLE = 0.85
+"""How deep a mark is in the middle of an answer, relative to its deepest cell, as in ``correction.py``."""
+
+_CORE = 0.3
+"""How deep what is certainly meant by such a mark is, likewise."""
+
+_ROOMY = 3.0
+"""Cells from the middle of what an object leaves of its box to the object, from which on it may be taken for it."""
+
 
 @dataclass
 class UserMix:
@@ -22,6 +31,7 @@ class UserMix:
     lasso: float = 0.1
     first_mask: float = 0.1
     outside: float = 0.0  # of those who give no box: also mark at once what is not the object
+    denied: float = 0.0  # of those who give a box: were answered with something else in it, and click on its middle
 
 
 class SimulatedUser:
@@ -46,6 +56,7 @@ class SimulatedUser:
         self.truth = truth[:, 0].numpy() > 0.5
         self.field = field
         self.mix = mix
+        self.has_looked = False
         self.box, self.positive, self.negative, self.previous = (torch.zeros_like(truth) for _ in range(4))
         for i, (low, high) in enumerate(boxes):
             if np.isfinite(low).all() and rngs[i].random() >= mix.drop_box:
@@ -56,6 +67,8 @@ class SimulatedUser:
         for i in range(len(self.truth)):
             if rngs[i].random() < mix.first_mask:
                 self.previous[i, 0] = torch.from_numpy(_spoilt(rngs[i], self.truth[i]).astype(np.float32))
+            if mix.denied and self.box[i].any() and rngs[i].random() < mix.denied:
+                self._deny(i, _something_else(rngs[i], self.truth[i], self.box[i, 0].numpy() > 0))
             if not self.box[i].any() and not self.previous[i].any():
                 self._correct(i, np.zeros_like(self.truth[i]))
                 if mix.outside and rngs[i].random() < mix.outside:
@@ -71,14 +84,36 @@ class SimulatedUser:
         answer = (logits.detach()[:, 0] > 0).cpu().numpy()
         self.previous = torch.from_numpy(answer[:, None].astype(np.float32))
         for i in range(len(answer)):
-            self._correct(i, answer[i])
+            spot = self._correct(i, answer[i])
+            if self.mix.denied and not self.has_looked and self.box[i].any() and spot is not None and answer[i][spot]:
+                depth = _depth(answer[i])
+                if depth[spot] >= max(_MIDDLE * depth.max(), _ROOMY):
+                    self._give_up(i, answer[i], depth)
+        self.has_looked = True
 
-    def _correct(self, i: int, answer: np.ndarray) -> None:
+    def _deny(self, i: int, wrong: np.ndarray) -> None:
+        """Say of the middle of a wrong answer that it is outside."""
+        depth = _depth(wrong)
+        middle = np.argwhere((depth >= _MIDDLE * depth.max()) & wrong & ~self.truth[i])
+        if len(middle):
+            z, y, x = middle[self.rngs[i].integers(len(middle))].tolist()
+            draw_spot(self.negative[i, 0], (z, y, x))
+            self._give_up(i, wrong, depth)
+
+    def _give_up(self, i: int, wrong: np.ndarray, depth: np.ndarray) -> None:
+        """Tell the network of a denied answer: what it was, or nothing, or that its core is outside."""
+        told = self.rngs[i].integers(3)
+        self.previous[i, 0] = torch.from_numpy((wrong & (told == 0)).astype(np.float32))
+        if told == 2:
+            self.negative[i, 0][torch.from_numpy(depth >= _CORE * depth.max())] = 1
+
+    def _correct(self, i: int, answer: np.ndarray) -> tuple[int, ...] | None:
+        """Mark an error; the cell that was clicked, None where nothing is wrong."""
         rng = self.rngs[i]
         error = self.truth[i] != answer
         pieces, count = ndimage.label(error, np.ones((3, 3, 3)))
         if not count:
-            return
+            return None
         sizes = np.bincount(pieces.ravel())[1:]
         piece = 1 + (sizes.argmax() if rng.random() < 0.7 else rng.choice(count, p=sizes / sizes.sum()))
         where = ndimage.find_objects(pieces, piece)[piece - 1]
@@ -105,6 +140,7 @@ class SimulatedUser:
             target = canvas[spot[0], where[1], where[2]]
             target[torch.from_numpy(same[level])] = 1
         draw_spot(canvas, (float(spot[0]), float(spot[1]), float(spot[2])))
+        return tuple(spot.tolist())
 
 
 def _surroundings(mask: np.ndarray) -> np.ndarray:
@@ -116,6 +152,26 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
         low, high = np.subtract(region.lower, room).clip(0), np.add(region.upper, room)
         around[tuple(map(slice, low, high))] = True
     return around
+
+
+def _something_else(rng: np.random.Generator, mask: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """What an answer that misunderstood a box holds: what lies in its middle instead of the object, or some of both.
+
+    Nothing where the object holds the middle.
+    """
+    region = Region.of(box)
+    depth = _depth(box & ~mask)
+    inner = [slice(low + n // 4, low + n - n // 4) for low, n in zip(region.lower, region.voxels.shape, strict=True)]
+    deepest = depth[tuple(inner)].max()
+    if deepest < _ROOMY:
+        return np.zeros_like(mask)
+    start = np.argwhere(depth[tuple(inner)] == deepest)[0] + [s.start for s in inner]
+    pieces, _ = ndimage.label(depth > rng.uniform(0, 0.5) * deepest)
+    wrong: np.ndarray = pieces == pieces[tuple(start)]
+    wider = int(rng.integers(0, 3))
+    if wider:
+        wrong = ndimage.binary_dilation(wrong, np.ones([3 if n > 1 else 1 for n in mask.shape]), iterations=wider) & box
+    return wrong
 
 
 def _spoilt(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The bundled model in use: what it answers, and that nothing a user gives breaks it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from napari_medsam.engine.region import Region
 from napari_medsam.engine.samples import mni152
 from napari_medsam.engine.segmenters.base import Reconsidering, Segmenter
 from napari_medsam.engine.segmenters.compact import CompactSegmenter, segmenter
+from napari_medsam.engine.segmenters.compact.answer import Look
+from napari_medsam.engine.segmenters.compact.patch import PatchGrid
+from napari_medsam.engine.segmenters.compact.zoom import COARSE
 from napari_medsam.engine.task import Task
 from napari_medsam.engine.volume import Volume, affine_from_spacing
 
@@ -149,6 +153,40 @@ def test_an_answer_whose_middle_is_denied_is_given_up(compact: CompactSegmenter)
     kept = predictor.answer(given, beside, Task()).region  # somebody's work: corrected, not given up
     corrected = compact.predict(compact.prepare(volume, Task()), given, beside, Task()).region
     assert dice(kept, corrected, volume.shape) > 0.99 > dice(kept, afresh, volume.shape)
+
+
+def test_a_correction_is_looked_at_as_closely_as_the_image_allows(
+    compact: CompactSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = ball_volume((120, 130, 140), (1.0, 1.0, 1.0))
+    steps: list[float] = []
+    look_at = CompactSegmenter._look_at
+
+    def watched(self: CompactSegmenter, case: Any, grids: Sequence[PatchGrid], picture: Any = None) -> list[Look]:
+        steps.extend(float(grid.step.max()) for grid in grids)
+        return look_at(self, case, grids, picture)
+
+    monkeypatch.setattr(CompactSegmenter, "_look_at", watched)
+    box, click = Box((2, 2, 2), (118, 128, 138)), Point((30, 30, 30))
+    whole = answer(compact, volume, box)
+    assert min(steps) > COARSE  # what fills its box needs no more
+    steps.clear()
+    corrected = answer(compact, volume, box, click, previous=whole).full(volume.shape)
+    assert min(steps) <= COARSE
+    assert corrected[click.voxel]
+
+
+def test_a_click_that_was_ignored_finds_the_size_anew(compact: CompactSegmenter) -> None:
+    shape = (64, 64, 64)
+    distance = np.linalg.norm(np.indices(shape).T - 32, axis=-1).T
+    noise = np.random.default_rng(0).normal(0, 4, shape)
+    grey = np.where(distance < 4, 150, np.where(distance < 20, 90, 20)) + noise
+    volume = Volume(grey.astype(np.float32), affine_from_spacing((1.0, 1.0, 1.0)))
+    truth = Region.of(distance < 20)
+    core = answer(compact, volume, Point((32, 32, 32)))
+    corrected = answer(compact, volume, Point((32, 32, 32)), Point((32, 32, 42)), previous=core)
+    assert core.count < 0.1 * truth.count
+    assert dice(corrected, truth, shape) > 0.8
 
 
 def test_bfloat16_answers_as_single_precision_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 
 from napari_medsam.engine.prompts import Box, Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, depth_of, missing_round, strikes_middle
+from napari_medsam.engine.segmenters.compact.answer import Look
+from napari_medsam.engine.segmenters.compact.correction import (
+    Neighbourhood,
+    depth_of,
+    ignores_newest,
+    missing_round,
+    strikes_middle,
+)
+from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.zoom import extent_of
 
 SHAPE = (60, 60, 60)
@@ -163,3 +172,22 @@ def test_a_picture_is_looked_at_as_far_beyond_a_mark_as_the_mask_is_away() -> No
     assert missing_round([stroke, click], mask, shape, spacing) is None
     assert missing_round([click], Region.empty(), shape, spacing) is None
     assert missing_round([Point((5, 42, 60))], mask, (10, 100, 100), spacing) is None
+
+
+def test_a_click_close_beside_the_mask_that_stays_a_piece_of_its_own_is_ignored() -> None:
+    grid = PatchGrid((0.0, 0.0, 0.0), (40.0, 40.0, 40.0), (40, 40, 40))
+    previous = Region((4, 4, 4), np.ones((5, 5, 5), bool))
+
+    def ignored(x: int, *parts: Region, before: Region = previous) -> bool:
+        mask = np.logical_or.reduce([part.full(grid.cells) for part in parts])
+        look = Look(grid, torch.from_numpy(np.where(mask, 4.0, -4.0)).float())
+        return ignores_newest(look, [(6, 6, 6), (6, 6, x)], before, grid.cells, (1.0, 1.0, 1.0))
+
+    def dot(x: int) -> Region:
+        return Region((6, 6, x), np.ones((1, 1, 1), bool))
+
+    assert ignored(13, previous, dot(13))
+    assert not ignored(30, previous, dot(30))  # another piece of the object
+    assert not ignored(13, previous, Region((6, 6, 6), np.ones((1, 1, 8), bool)))  # it was reached
+    assert not ignored(13, previous)  # nothing there at all
+    assert not ignored(13, previous, dot(13), before=Region.empty())

@@ -11,6 +11,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     Look,
     bounded_in_slice,
     bounded_in_slices,
+    joined,
     marked_pieces,
     obeyed,
     paste,
@@ -18,7 +19,14 @@ from napari_medsam.engine.segmenters.compact.answer import (
     steadiest,
 )
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
-from napari_medsam.engine.segmenters.compact.zoom import MAX_TILES, patch_for, search_sides, tiles_along
+from napari_medsam.engine.segmenters.compact.zoom import (
+    COARSE,
+    MAX_TILES,
+    closer_at,
+    patch_for,
+    search_sides,
+    tiles_along,
+)
 
 
 def cube(lower: tuple[int, int, int], side: int) -> Region:
@@ -119,6 +127,34 @@ def test_a_size_that_was_tried_alone_is_taken() -> None:
 def test_an_empty_answer_is_no_size() -> None:
     looks = looks_at([0, 20, 24, 0], [16, 32, 64, 128])
     assert steadiest(looks, [(0, 0, 0)]).mask.any()
+
+
+def test_a_correction_is_looked_at_ever_closer_until_its_cells_are_as_fine_as_the_image() -> None:
+    mark = cube((100, 100, 100), 1)
+    grids = closer_at(mark, np.array([1.2, 6.0, 3.0]), (64, 64, 64))
+    np.testing.assert_allclose([grid.step for grid in grids], [[1, 3, 1.5], [1, 1.5, 1]])
+    for grid in grids:
+        np.testing.assert_allclose(np.add(grid.start, np.divide(grid.size, 2)), 100.5)
+    assert closer_at(mark, np.array([COARSE, 0.5, 1.0]), (64, 64, 64)) == []
+    flat = closer_at(cube((0, 100, 100), 1), np.array([1.0, 4.0, 4.0]), (1, 64, 64))
+    assert [grid.size for grid in flat] == [(1.0, 128.0, 128.0), (1.0, 64.0, 64.0)]
+
+
+def test_two_masks_joined() -> None:
+    both = joined(cube((1, 1, 1), 2), cube((4, 4, 4), 2))
+    assert both.count == 16
+    assert joined(Region.empty(), both).count == joined(both, Region.empty()).count == 16
+
+
+def test_what_is_pasted_within_a_box_is_what_the_whole_has_there() -> None:
+    whole = Look(PatchGrid.around((0, 0, 0), (64, 64, 64), (16, 16, 16)), torch.full((16, 16, 16), -1.0))
+    closer = Look(PatchGrid.around((16, 16, 16), (48, 48, 48), (16, 16, 16)), torch.full((16, 16, 16), 5.0))
+    region, _ = paste([whole, closer], (64, 64, 64))
+    lower, upper = (10, 10, 20), (30, 70, 41)
+    part, box = paste([whole, closer], (64, 64, 64), (lower, upper))
+    assert box == (lower, (30, 64, 41))
+    np.testing.assert_array_equal(part.inside(*box), region.inside(*box))
+    assert not paste([whole], (64, 64, 64), ((64, 0, 0), (70, 9, 9)))[0]
 
 
 def test_finer_looks_overrule_the_coarse_one_inside_their_patch() -> None:

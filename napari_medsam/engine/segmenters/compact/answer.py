@@ -66,6 +66,13 @@ class Look:
             mask = masks.keep_touching(mask, np.array(cells), connectivity=6)
         return Region.of(mask)
 
+    def holds_together(self, voxels: Sequence[Index3]) -> bool:
+        """Whether one piece of the mask holds all the voxels."""
+        own = self.pieces_at(voxels[-1:])
+        top = np.subtract(self.grid.cells, 1)
+        cells = np.clip(np.round([self.grid.to_cell(v) for v in voxels]), 0, top).astype(int)
+        return all(own.inside(index3(cell), index3(cell + 1)).any() for cell in cells)
+
     def extent_of(self, cells: Region) -> Extent:
         """Voxel edges of a region of the patch's cells."""
         low = np.asarray(self.grid.start) + np.asarray(cells.lower) * self.grid.step
@@ -147,9 +154,18 @@ def _across(flat: Region) -> int:
     return int(np.argmin(flat.voxels.shape))
 
 
-def paste(looks: Sequence[Look], shape: Index3) -> tuple[Region, tuple[Index3, Index3]]:
-    """One mask in voxels from a coarse look and finer ones that fade in from their rims; and the box it speaks for."""
+def paste(
+    looks: Sequence[Look], shape: Index3, within: tuple[Index3, Index3] | None = None
+) -> tuple[Region, tuple[Index3, Index3]]:
+    """One mask in voxels from a coarse look and finer ones that fade in from their rims; and the box it speaks for.
+
+    That box is the coarse look's, or what lies ``within`` it of another.
+    """
     lower, upper = looks[0].grid.voxel_box(shape)
+    if within is not None:
+        lower, upper = index3(np.maximum(lower, within[0])), index3(np.minimum(upper, within[1]))
+        if np.any(np.subtract(upper, lower) <= 0):
+            return Region.empty(), (lower, lower)
     logits = looks[0].grid.to_voxels(looks[0].logits - looks[0].threshold, lower, upper)
     for look in looks[1:]:
         low, high = look.grid.voxel_box(shape)
@@ -174,6 +190,11 @@ def replaced(previous: Region, answer: Region, lower: Index3, upper: Index3) -> 
     box = tuple(slice(a - o, b - o) for a, b, o in zip(lower, upper, low, strict=True))
     mask[box] = answer.inside(lower, upper)
     return Region.of(mask, low)
+
+
+def joined(one: Region, other: Region) -> Region:
+    """All that is in either of two masks."""
+    return _set(one, other, True) if other else one
 
 
 def marked_pieces(region: Region, marked: Sequence[Region]) -> Region:

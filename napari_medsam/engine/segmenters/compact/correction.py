@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import KDTree
 
 from napari_medsam.engine.prompts import Point, Prompt, Scribble
 from napari_medsam.engine.region import Region
-from napari_medsam.engine.segmenters.compact.answer import replaced
+from napari_medsam.engine.segmenters.compact.answer import Look, replaced
 from napari_medsam.engine.segmenters.compact.zoom import Extent
 from napari_medsam.engine.volume import Index3, Vec3, index3
 
@@ -34,6 +35,9 @@ _MIDDLE = 0.85
 
 _THIN = 2.0
 """Voxels to the border from the deepest of a mask in which no place is more in the middle than others."""
+
+_BESIDE = 3.5
+"""How far beside a mask a click may lie and mean the same piece of the object, relative to the depth of the mask."""
 
 _CELLS_TO_MEASURE = 64
 """Voxels a side of the mask at most, over which its deepest is looked for; every second or third where it has more."""
@@ -170,10 +174,33 @@ def strikes_middle(prompts: Sequence[Prompt], mask: Region, shape: Index3, spaci
     gesture = newest.region(shape)
     denied = np.argwhere(gesture.voxels) + np.subtract(gesture.lower, mask.lower)
     denied = denied[np.all((denied >= 0) & (denied < mask.voxels.shape), axis=1)]
-    stride = [-(-n // _CELLS_TO_MEASURE) for n in mask.voxels.shape]
+    depths, stride = _sparse_depths(mask, shape, spacing)
+    deepest = depths.max()
+    at = denied // stride
+    return bool(deepest > _THIN * min(spacing) and (depths[tuple(at.T)] >= _MIDDLE * deepest).any())
+
+
+def ignores_newest(look: Look, clicked: Sequence[Index3], previous: Region, shape: Index3, spacing: Vec3) -> bool:
+    """Whether the newest of ``clicked`` voxels inside an object, close beside the mask so far, did not make it grow.
+
+    What is there in the look at both is a piece of its own. Then the mask is of something smaller than the object, and
+    further clicks would be looked at in patches of that size, too. Far from the mask it may be another piece indeed.
+    """
+    if not previous or len(clicked) < 2:
+        return False
+    is_reached = any(look.holds_together([other, clicked[-1]]) for other in clicked[:-1])
+    if is_reached or not look.pieces_at(clicked[-1:]):
+        return False
+    most = _BESIDE * float(_sparse_depths(previous, shape, spacing)[0].max())
+    newest = Region(clicked[-1], np.ones((1, 1, 1), dtype=bool))
+    return depth_of(newest, True, previous, shape, spacing, most) < most
+
+
+def _sparse_depths(mask: Region, shape: Index3, spacing: Vec3) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Millimetres to the border of every n-th voxel of a mask; and n along each axis."""
+    stride = np.array([-(-n // _CELLS_TO_MEASURE) for n in mask.voxels.shape])
     sparse = mask.voxels[tuple(slice(None, None, n) for n in stride)]
     rims = [(1, 1) if n > 1 else (0, 0) for n in shape]
     depths = ndimage.distance_transform_edt(np.pad(sparse, rims), sampling=np.multiply(stride, spacing))
-    deepest = depths.max()
-    at = denied // stride + [rim for rim, _ in rims]
-    return bool(deepest > _THIN * min(spacing) and (depths[tuple(at.T)] >= _MIDDLE * deepest).any())
+    inside = tuple(slice(rim, n + rim) for (rim, _), n in zip(rims, sparse.shape, strict=True))
+    return depths[inside], stride

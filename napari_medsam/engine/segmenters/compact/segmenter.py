@@ -21,6 +21,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     Look,
     bounded_in_slice,
     bounded_in_slices,
+    joined,
     marked_pieces,
     obeyed,
     paste,
@@ -29,12 +30,18 @@ from napari_medsam.engine.segmenters.compact.answer import (
 )
 from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, build_channels
-from napari_medsam.engine.segmenters.compact.correction import Neighbourhood, missing_round, strikes_middle
+from napari_medsam.engine.segmenters.compact.correction import (
+    Neighbourhood,
+    ignores_newest,
+    missing_round,
+    strikes_middle,
+)
 from napari_medsam.engine.segmenters.compact.drawing import Marks
 from napari_medsam.engine.segmenters.compact.patch import PatchGrid
 from napari_medsam.engine.segmenters.compact.precision import has_fast_bfloat16
 from napari_medsam.engine.segmenters.compact.zoom import (
     Extent,
+    closer_at,
     extent_of,
     patch_for,
     search_sides,
@@ -70,6 +77,7 @@ class _Case:
     task: Task
     missing: Extent | None = None
     is_outlined: bool = False
+    is_one_piece: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -177,11 +185,13 @@ class CompactSegmenter:
             marked = case.marks.positive_extents
             case, whole = self._look_at_object(case)
             looks = [whole, *self._look_along_outline(case, whole, newest.region(shape), near)]
+            if case.previous and isinstance(newest, Point | Scribble):
+                looks += self._look_closer(case, looks, newest.region(shape))
         with case.stage("paste"):
             region, box = paste(looks, shape)
-            if not marks.boxes and not previous:
+            if not marks.boxes and not case.previous:
                 region = bounded_in_slices(marked_pieces(region, marked), marks.flat_boxes)
-            region = replaced(previous, region, *box)
+            region = replaced(previous, region, *box) if case.previous else joined(previous, region)
             if near:
                 region = near.bounded(previous, region)
             if previous and isinstance(newest, Box) and marks.flat_boxes and newest.is_flat:
@@ -212,7 +222,8 @@ class CompactSegmenter:
     def _look_at_object(self, case: _Case) -> tuple[_Case, Look]:
         """One patch with the whole object in it, and the case as it was asked there.
 
-        An extent that was searched becomes a box for the next look: the network knows best what a box means.
+        An extent that was searched becomes a box for the next look: the network knows best what a box means. Where the
+        newest click was ignored because of the mask so far, the object is of another size: searched as if at first.
         """
         known = extent_of([*case.marks.positive_extents, case.previous], [case.missing] if case.missing else [])
         if case.marks.boxes or case.previous:
@@ -234,6 +245,9 @@ class CompactSegmenter:
             if not case.previous:
                 case = replace(case, marks=replace(case.marks, boxes=(_box_region(extent, case.shape),)))
             look = self._look(case, grid)
+        spacing = case.prepared.volume.spacing
+        if case.marks.are_clicks and ignores_newest(look, case.marks.clicked, case.previous, case.shape, spacing):
+            return self._look_at_object(replace(case, previous=Region.empty(), is_one_piece=True))
         return case, look
 
     def _search_size(self, case: _Case, marked: Extent) -> Look:
@@ -247,6 +261,8 @@ class CompactSegmenter:
             grids.append(PatchGrid.around(centre - half, centre + half, cells))
         looks = [look for several in _batches(grids) for look in self._look_at(case, several)]
         clicked = case.marks.clicked
+        if case.is_one_piece:
+            looks = [look for look in looks if look.holds_together(clicked)] or looks
         if case.marks.are_clicks:
             return steadiest(looks, clicked)
         # Strokes and marks outside tell the size themselves; with strokes the steadiest was worse.
@@ -286,6 +302,16 @@ class CompactSegmenter:
             case.task.progress((len(looks) + 1) / (len(grids) + 1), "Refining the outline")
             looks += self._look_at(case, several)
         return looks
+
+    def _look_closer(self, case: _Case, looks: Sequence[Look], mark: Region) -> list[Look]:
+        """Ever finer looks at a correction: what it is about may be far smaller than a cell of the whole's patch."""
+        closer: list[Look] = []
+        for grid in closer_at(mark, looks[-1].grid.step, self._cells(case.shape)):
+            with case.stage("paste"):
+                so_far, _ = paste([*looks, *closer], case.shape, grid.voxel_box(case.shape))
+            case.task.progress(0.9, "Looking closer")
+            closer += [self._look(replace(case, previous=so_far), grid)]
+        return closer
 
     def _grid(self, case: _Case, extent: Extent) -> PatchGrid:
         return patch_for(*extent, case.prepared.volume.spacing, self._cells(case.shape))

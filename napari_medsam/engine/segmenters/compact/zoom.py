@@ -121,6 +121,27 @@ def tiles_along(
     return tiles
 
 
+def closer_at(mark: Region, step: Edges, cells: Index3) -> list[PatchGrid]:
+    """Patches round a mark, each twice as fine as the one before, down to cells no coarser than `COARSE`.
+
+    Parameters
+    ----------
+    mark : Region
+        What they lie round.
+    step : numpy.ndarray
+        Voxels per cell ``(z, y, x)`` that the mark has been looked at with.
+    cells : tuple of int
+        Cells of each patch.
+    """
+    deep = np.asarray(cells) > 1
+    centre = np.add(mark.lower, mark.upper) / 2
+    grids: list[PatchGrid] = []
+    while np.any((step > COARSE) & deep):
+        step = np.where(deep, np.maximum(step / 2, np.minimum(step, 1.0)), step)
+        grids.append(PatchGrid.around(centre - step * cells / 2, centre + step * cells / 2, cells))
+    return grids
+
+
 def _densest(cells: npt.NDArray[np.int64], side: npt.NDArray[np.int64]) -> Edges:
     """Centre of the candidate window of ``side`` cells that holds most of ``cells``."""
     candidates = cells[:: max(1, len(cells) // 64)]
