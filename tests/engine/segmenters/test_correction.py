@@ -178,10 +178,10 @@ def test_a_click_close_beside_the_mask_that_stays_a_piece_of_its_own_is_ignored(
     grid = PatchGrid((0.0, 0.0, 0.0), (40.0, 40.0, 40.0), (40, 40, 40))
     previous = Region((4, 4, 4), np.ones((5, 5, 5), bool))
 
-    def ignored(x: int, *parts: Region, before: Region = previous) -> bool:
+    def ignored(x: int, *parts: Region, before: Region = previous, clicks: int = 2) -> bool:
         mask = np.logical_or.reduce([part.full(grid.cells) for part in parts])
         look = Look(grid, torch.from_numpy(np.where(mask, 4.0, -4.0)).float())
-        return ignores_newest(look, [(6, 6, 6), (6, 6, x)], before, grid.cells, (1.0, 1.0, 1.0))
+        return ignores_newest(look, [*[(6, 6, 6)] * (clicks - 1), (6, 6, x)], before, grid.cells, (1.0, 1.0, 1.0))
 
     def dot(x: int) -> Region:
         return Region((6, 6, x), np.ones((1, 1, 1), bool))
@@ -189,5 +189,7 @@ def test_a_click_close_beside_the_mask_that_stays_a_piece_of_its_own_is_ignored(
     assert ignored(13, previous, dot(13))
     assert not ignored(30, previous, dot(30))  # another piece of the object
     assert not ignored(13, previous, Region((6, 6, 6), np.ones((1, 1, 8), bool)))  # it was reached
+    assert ignored(13, previous, dot(13), clicks=3)
+    assert not ignored(13, previous, dot(13), clicks=4)  # settled
     assert not ignored(13, previous)  # nothing there at all
     assert not ignored(13, previous, dot(13), before=Region.empty())

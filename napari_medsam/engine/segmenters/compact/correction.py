@@ -184,9 +184,11 @@ def ignores_newest(look: Look, clicked: Sequence[Index3], previous: Region, shap
     """Whether the newest of ``clicked`` voxels inside an object, close beside the mask so far, did not make it grow.
 
     What is there in the look at both is a piece of its own. Then the mask is of something smaller than the object, and
-    further clicks would be looked at in patches of that size, too. Far from the mask it may be another piece indeed.
+    further clicks would be looked at in patches of that size, too. Far from the mask it may be another piece indeed,
+    and so may it where several clicks have been given. In a picture the next look reaches farther anyway
+    (`missing_round`).
     """
-    if not previous or len(clicked) < 2:
+    if not previous or shape[0] == 1 or not 2 <= len(clicked) < _MORE_MARKS_TO_SETTLE:
         return False
     is_reached = any(look.holds_together([other, clicked[-1]]) for other in clicked[:-1])
     if is_reached or not look.pieces_at(clicked[-1:]):
