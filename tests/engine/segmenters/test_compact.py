@@ -187,6 +187,7 @@ def test_a_click_that_was_ignored_finds_the_size_anew(compact: CompactSegmenter)
     corrected = answer(compact, volume, Point((32, 32, 32)), Point((32, 32, 42)), previous=core)
     assert core.count < 0.1 * truth.count
     assert dice(corrected, truth, shape) > 0.8
+    assert corrected.inside(core.lower, core.upper)[core.voxels].all()  # what was there, perhaps painted, stays
 
 
 def test_bfloat16_answers_as_single_precision_does(monkeypatch: pytest.MonkeyPatch) -> None:
