@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -61,17 +62,18 @@ class Look:
         """The mask on the cells: its pieces that hold one of the voxels, or all of it when none are given."""
         mask = self.mask.numpy()
         if voxels:
-            top = np.subtract(mask.shape, 1)
-            cells = [np.clip(np.round(self.grid.to_cell(v)), 0, top).astype(int) for v in voxels]
-            mask = masks.keep_touching(mask, np.array(cells), connectivity=6)
+            mask = masks.keep_touching(mask, self._cells_of(voxels), connectivity=6)
         return Region.of(mask)
 
     def holds_together(self, voxels: Sequence[Index3]) -> bool:
         """Whether one piece of the mask holds all the voxels."""
         own = self.pieces_at(voxels[-1:])
+        return all(own.inside(index3(cell), index3(cell + 1)).any() for cell in self._cells_of(voxels))
+
+    def _cells_of(self, voxels: Sequence[Index3]) -> npt.NDArray[np.int64]:
+        """The cells ``(n, 3)`` that voxels lie in, or the nearest ones."""
         top = np.subtract(self.grid.cells, 1)
-        cells = np.clip(np.round([self.grid.to_cell(v) for v in voxels]), 0, top).astype(int)
-        return all(own.inside(index3(cell), index3(cell + 1)).any() for cell in cells)
+        return np.clip(np.round(self.grid.to_cell(voxels)), 0, top).astype(np.int64)
 
     def extent_of(self, cells: Region) -> Extent:
         """Voxel edges of a region of the patch's cells."""
