@@ -8,6 +8,7 @@ Scores are reports of ``napari-medsam evaluate --json``, named as in ``score.py`
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def _trainings(entries: Sequence[Entry]) -> str:
             [
                 record["name"],
                 (record.get("start") or {}).get("name", "nothing"),
-                f"{data.get('pool', '')}{': ' if patches else ''}{patches}",
+                f"{_pools(data.get('pool', ''))}{': ' if patches else ''}{patches}",
                 str(record["steps"]),
                 f"{sum(record['hours'].values()):.1f}",
                 "; ".join(machine for machine, hours in record["hours"].items() if hours > 0),
@@ -94,29 +95,56 @@ def _trainings(entries: Sequence[Entry]) -> str:
     return _table(head, rows)
 
 
+def _pools(joined: str) -> str:
+    """Pools that patches are drawn from, those named several times once, with their number."""
+    counts = Counter(joined.split(" and "))
+    return ", ".join(name if n == 1 else f"{name} x {n}" for name, n in counts.items())
+
+
 def _datasets(entries: Sequence[Entry]) -> str:
-    rows = []
-    for entry in entries:
-        for kind in SUMMARY:
-            for dataset, scores in entry.scores.get(kind, {}).get("datasets", {}).items():
-                steps = [_score(scores.get(step)) for step in ("ellipsoid", *STEPS)]
-                rows.append([entry.record["name"], kind, dataset, str(scores["count"]), *steps])
-    return _table(["training", "scored on", "dataset", "n", "ellipsoid in the box", *STEPS], rows)
+    """A table for each kind of image, a line for each training, a column for each dataset."""
+    tables = []
+    for kind in SUMMARY:
+        scored = {entry.record["name"]: entry.scores[kind]["datasets"] for entry in entries if kind in entry.scores}
+        names = list(dict.fromkeys(name for datasets in scored.values() for name in datasets))
+        if not names:
+            continue
+        first = {name: next(datasets[name] for datasets in scored.values() if name in datasets) for name in names}
+        rows = [["the ellipsoid in the box", *(_score(first[name].get("ellipsoid")) for name in names)]]
+        for training, datasets in scored.items():
+            scores = [datasets.get(name, {}) for name in names]
+            rows.append([training, *(", ".join(_score(score.get(step)) for step in STEPS) for score in scores)])
+        tables.append(_table([kind.capitalize(), *(f"{name} ({first[name]['count']})" for name in names)], rows))
+    return "\n\n".join(tables)
 
 
 def _prompts(entries: Sequence[Entry]) -> str:
-    rows = []
-    for entry in entries:
-        for kind, report in entry.scores.items():
-            if not kind.endswith("each prompt"):
-                continue
-            mean = report["mean_over_datasets"]
-            for protocol in report["protocols"].values():
-                steps = [step for step in protocol["steps"] if step in mean]
-                if steps:
-                    scores = " → ".join(f"{step} {mean[step]:.3f}" for step in steps)
-                    rows.append([entry.record["name"], kind.split(",")[0], protocol["title"], scores])
-    return _table(["training", "scored on", "prompt", "Dice, mean over datasets"], rows)
+    """Each kind of prompt in a line, for the last training asked so; then all trainings, a table for each of images."""
+    asked = {kind: f"{kind}, each prompt" for kind in SUMMARY}
+    scored = [entry for entry in entries if any(name in entry.scores for name in asked.values())]
+    if not scored:
+        return ""
+    last = scored[-1]
+    kinds = [kind for kind in SUMMARY if asked[kind] in last.scores]
+    protocols = list(last.scores[asked[kinds[0]]]["protocols"].values())
+    rows = [
+        [f"{p['title']}: {', '.join(p['steps'])}"] + [_steps(last, asked[kind], p) for kind in kinds] for p in protocols
+    ]
+    tables = [_table([f"{last.record['name']}: prompt", *kinds], rows)]
+    for kind, name in asked.items():
+        rows = [
+            [entry.record["name"], *(_steps(entry, name, protocol) for protocol in protocols)]
+            for entry in scored
+            if name in entry.scores
+        ]
+        if rows:
+            tables.append(_table([kind.capitalize(), *(protocol["title"] for protocol in protocols)], rows))
+    return "\n\n".join(tables)
+
+
+def _steps(entry: Entry, kind: str, protocol: Mapping[str, Any]) -> str:
+    mean = entry.scores[kind]["mean_over_datasets"]
+    return ", ".join(_score(mean.get(step)) for step in protocol["steps"])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

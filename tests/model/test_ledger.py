@@ -32,6 +32,7 @@ def trainings(tmp_path: Path) -> tuple[Path, Path]:
         "hours": {"one machine": 0.5},
     }
     deep = {**flat, "name": "second", "start": flat, "steps": 40, "hours": {"one machine": 1.0, "another": 2.0}}
+    deep["data"] = {**flat["data"], "pool": "pool and rims and rims"}
     for name, record, dims in (("first", flat, 2), ("second", deep, 3)):
         folder = tmp_path / name
         folder.mkdir()
@@ -71,12 +72,12 @@ def test_a_training_gets_its_lines(trainings: tuple[Path, Path], page: Path, tmp
     ledger.main([str(trainings[1]), "--scores", f"slices, each prompt={tmp_path / 'b.json'}"])
     ledger.main([str(trainings[0])])
     text = page.read_text()
-    assert (
-        "| second | first | pool: 128 patches of 64 cells | 40 | 3.0 | one machine; another | 0.611, 0.800, 0.700 |"
-        in text
-    )
-    assert "| second | volumes | limbs | 4 | 0.500 | 0.611 | 0.800 | 0.700 |" in text
-    assert "| second | slices | a 3D box | box 0.622 |" in text
+    assert "| second | first | pool, rims x 2: 128 patches of 64 cells | 40 | 3.0 | one machine; another |" in text
+    assert "| 0.611, 0.800, 0.700 | -, -, - | -, -, - |" in text
+    assert "| Volumes | limbs (4) |\n| --- | --- |\n| the ellipsoid in the box | 0.500 |" in text
+    assert "| second | 0.611, 0.800, 0.700 |" in text
+    assert "| second: prompt | slices |\n| --- | --- |\n| a 3D box: box | 0.622 |" in text
+    assert "| Slices | a 3D box |\n| --- | --- |\n| second | 0.622 |" in text
     assert text.index("| first | nothing |") < text.index("| second | first |")
     ledger.main([])
     assert page.read_text() == text
