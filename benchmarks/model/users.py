@@ -11,9 +11,7 @@ from torch import Tensor
 
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.compact.channels import PatchPrompts, draw_spot
-
-_MIDDLE = 0.85
-"""How deep a mark is in the middle of an answer, relative to its deepest cell, as in ``correction.py``."""
+from napari_medsam.engine.segmenters.compact.correction import MIDDLE
 
 _CORE = 0.3
 """How deep what is certainly meant by such a mark is, likewise."""
@@ -87,14 +85,14 @@ class SimulatedUser:
             spot = self._correct(i, answer[i])
             if self.mix.denied and not self.has_looked and self.box[i].any() and spot is not None and answer[i][spot]:
                 depth = _depth(answer[i])
-                if depth[spot] >= max(_MIDDLE * depth.max(), _ROOMY):
+                if depth[spot] >= max(MIDDLE * depth.max(), _ROOMY):
                     self._give_up(i, answer[i], depth)
         self.has_looked = True
 
     def _deny(self, i: int, wrong: np.ndarray) -> None:
         """Say of the middle of a wrong answer that it is outside."""
         depth = _depth(wrong)
-        middle = np.argwhere((depth >= _MIDDLE * depth.max()) & wrong & ~self.truth[i])
+        middle = np.argwhere((depth >= MIDDLE * depth.max()) & wrong & ~self.truth[i])
         if len(middle):
             z, y, x = middle[self.rngs[i].integers(len(middle))].tolist()
             draw_spot(self.negative[i, 0], (z, y, x))

@@ -30,7 +30,7 @@ _MARKS_TO_SETTLE, _MORE_MARKS_TO_SETTLE = 2, 4
 """The marks from which on corrections are bounded, with something else given that says how large the object is and
 without: the first ones may change everything."""
 
-_MIDDLE = 0.85
+MIDDLE = 0.85
 """How deep a mark is in the middle of a mask, relative to the deepest voxel of the mask."""
 
 _THIN = 2.0
@@ -177,7 +177,7 @@ def strikes_middle(prompts: Sequence[Prompt], mask: Region, shape: Index3, spaci
     depths, stride = _sparse_depths(mask, shape, spacing)
     deepest = depths.max()
     at = denied // stride
-    return bool(deepest > _THIN * min(spacing) and (depths[tuple(at.T)] >= _MIDDLE * deepest).any())
+    return bool(deepest > _THIN * min(spacing) and (depths[tuple(at.T)] >= MIDDLE * deepest).any())
 
 
 def ignores_newest(look: Look, clicked: Sequence[Index3], previous: Region, shape: Index3, spacing: Vec3) -> bool:
