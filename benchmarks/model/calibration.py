@@ -67,7 +67,7 @@ def answers(entry: Entry, data: Path, segmenter: Segmenter) -> Iterator[tuple[Re
         prompts: list[Prompt] = [tight_box(truth)]
         answer = Region.empty()
         for _ in range(1 + CLICKS):
-            prediction = predictor.answer(tuple(prompts), answer, task)
+            prediction = predictor.answer(tuple(prompts), answer, task, is_answer=True)
             answer = prediction.region
             yield truth, answer, prediction.confidence, dict(prediction.slice_confidence)
             click = next_click(truth, answer)

@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = {"cells": cells_of(record, record)["2D"]}
         deep_record = {"name": "inflated", "steps": 0, "seed": record["seed"], "start": record, "config": config}
     card = model_card(record, deep_record)
+    if args.out == BUNDLED and not card["scores"]:
+        raise SystemExit(
+            f"{deep_record['name']} has no scores in the ledger yet, which the package's card needs: score it."
+        )
     save_bundle(args.out, flat, deep, card)
     print(f"{args.out}: 2D after {card['training_steps']['2D']} steps, 3D after {card['training_steps']['3D']}")
 

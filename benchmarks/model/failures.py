@@ -1,4 +1,4 @@
-"""Draw the structures a model fails on: ``docs/images/model-failures.png``.
+"""Put the structures a model fails on into its folder: ``failures`` in ``model.json``, and ``failures.png``.
 
     python benchmarks/model/failures.py ../shared/data/cases.json --scores docs/results/compact.json
 
@@ -8,11 +8,11 @@ green, that of the answer after the box and one click in magenta. Scores are a r
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from ledger import DOCS
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
@@ -21,7 +21,8 @@ from napari_medsam.engine.io import write_aside
 from napari_medsam.engine.predictor import Predictor
 from napari_medsam.engine.region import Region
 from napari_medsam.engine.segmenters.base import Segmenter
-from napari_medsam.engine.segmenters.registry import load_segmenter
+from napari_medsam.engine.segmenters.compact.bundle import BUNDLED
+from napari_medsam.engine.segmenters.compact.segmenter import CompactSegmenter
 from napari_medsam.engine.task import Task
 
 SIDE = 220  # pixels of a picture
@@ -34,26 +35,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", type=Path)
     parser.add_argument("--scores", type=Path, required=True)
-    parser.add_argument("--model", default="compact")
-    parser.add_argument("--out", type=Path, default=DOCS / "images" / "model-failures.png")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder; its card is written")
     args = parser.parse_args(argv)
-    scores = json.loads(args.scores.read_text(encoding="utf-8"))
+    failures = worst_of(json.loads(args.scores.read_text(encoding="utf-8")))
     cases = {case.id: case for case in load_cases(args.cases)}
-    segmenter = load_segmenter(args.model, "cpu")
-    tiles = []
+    segmenter = CompactSegmenter(args.model, "cpu")
+    rows = -(-len(failures) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * (SIDE + 6), rows * (SIDE + 34)), "white")
+    for number, failure in enumerate(failures):
+        title = f"{failure['id']} {failure['values']}\nbox {failure['box']:.2f}, box+5 {failure['box+5']:.2f}"
+        picture = tile(cases[failure["id"]], failure["values"], segmenter, title)
+        sheet.paste(picture, (number % COLUMNS * (SIDE + 6), number // COLUMNS * (SIDE + 34)))
+    with write_aside(args.model / "failures.png") as aside:
+        sheet.quantize(128).save(aside, format="PNG", optimize=True)
+    card = json.loads((args.model / "model.json").read_text(encoding="utf-8"))
+    with write_aside(args.model / "model.json") as aside:
+        aside.write_text(json.dumps({**card, "failures": failures}, indent=2) + "\n", encoding="utf-8")
+
+
+def worst_of(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The structure of each dataset with the lowest Dice after a box and five clicks, as the model card has it."""
+    shown = ("dataset", "id", "values", "voxels", "box", "box+5")
+    failures = []
     for dataset in scores["datasets"]:
         rows = [row for row in scores["structures"] if row["dataset"] == dataset and "box+5" in row]
         if rows:
             worst = min(rows, key=lambda row: row["box+5"])
-            title = f"{worst['id']} {worst['values']}\nbox {worst['box']:.2f}, box+5 {worst['box+5']:.2f}"
-            tiles.append(tile(cases[worst["id"]], worst["values"], segmenter, title))
-    rows_of_tiles = -(-len(tiles) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (SIDE + 6), rows_of_tiles * (SIDE + 34)), "white")
-    for number, picture in enumerate(tiles):
-        sheet.paste(picture, (number % COLUMNS * (SIDE + 6), number // COLUMNS * (SIDE + 34)))
-    with write_aside(args.out) as aside:
-        sheet.quantize(128).save(aside, format="PNG", optimize=True)
-    print(f"{args.out}: {args.out.stat().st_size // 1024} KB")
+            failures.append({k: round(worst[k], 4) if isinstance(worst[k], float) else worst[k] for k in shown})
+    return failures
 
 
 def tile(case: Case, values: Sequence[int], segmenter: Segmenter, title: str) -> Image.Image:

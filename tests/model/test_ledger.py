@@ -5,14 +5,16 @@ from pathlib import Path
 
 import average
 import export
+import failures
 import ledger
 import pytest
 import torch
 import unpack
 from card import model_card
+from PIL import Image
 from record import averaged, read_record
 
-from napari_medsam.engine.segmenters.compact.bundle import load_bundle
+from napari_medsam.engine.segmenters.compact.bundle import BUNDLED, load_bundle
 from napari_medsam.engine.segmenters.compact.channels import CHANNELS
 from napari_medsam.engine.segmenters.compact.network import PromptUNet
 
@@ -101,6 +103,31 @@ def test_an_exported_model_loads_and_has_its_card(trainings: tuple[Path, Path], 
         card = json.loads((tmp_path / "model" / "model.json").read_text())
         assert card["lineage"]["3D"][-1] == "first"
         assert card["widths"] == WIDTHS
+
+
+def test_the_package_takes_no_weights_that_nobody_scored(
+    trainings: tuple[Path, Path], page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BUNDLED", tmp_path / "package")
+    with pytest.raises(SystemExit, match="second has no scores in the ledger yet"):
+        export.main(["--flat", str(trainings[0]), "--deep", str(trainings[1])])
+    assert not (tmp_path / "package").exists()
+    ledger.add_entry(ledger.Entry(read_record(trainings[1]), {"volumes": report(0.6)}))
+    export.main(["--flat", str(trainings[0]), "--deep", str(trainings[1])])
+    assert (tmp_path / "package" / "model.json").exists()
+
+
+def test_the_card_in_the_package_says_what_was_measured() -> None:
+    card = json.loads((BUNDLED / "model.json").read_text(encoding="utf-8"))
+    (entry,) = (e for e in ledger.read_entries() if e.record["name"] == card["lineage"]["3D"][0])
+    mean = entry.scores["volumes"]["mean_over_datasets"]
+    assert card["scores"]["volumes"]["box+5"] == round(mean["box+5"], 4)
+    report = json.loads((ledger.DOCS / "results" / "compact.json").read_text(encoding="utf-8"))
+    assert card["failures"] == failures.worst_of(report)
+    with Image.open(BUNDLED / "failures.png") as picture:
+        assert picture.width > 800
+    assert card["calibration"]
+    assert card["data"]
 
 
 def test_the_mean_of_two_trainings(trainings: tuple[Path, Path], tmp_path: Path) -> None:
