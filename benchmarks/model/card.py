@@ -50,7 +50,7 @@ def cells_of(flat: Record, deep: Record) -> dict[str, int]:
 def _synthetic_share(data: dict[str, Any]) -> float | None:
     """Share of synthetic patches in a pool, or in several together; None where it was not written down."""
     pools = data.get("pools", [data])
-    if not all("synthetic" in pool and "patches" in pool for pool in pools):
+    if any(pool.get(key) is None for pool in pools for key in ("synthetic", "patches")):
         return None
     patches = sum(pool["patches"] for pool in pools)
     return float(round(sum(pool["synthetic"] * pool["patches"] for pool in pools) / patches, 3))

@@ -94,6 +94,9 @@ def test_the_card_says_where_the_weights_come_from(trainings: tuple[Path, Path],
     assert card["data"] == [SOURCE]
     assert card["training_steps"] == {"2D": 30, "3D": 40}
     assert card["scores"] == {"volumes": {"box": 0.6, "box+5": 0.8, "click5": 0.7}}
+    assert card["synthetic_share"] == 0.3
+    flat["data"]["synthetic"] = None  # as unpacked weights have it
+    assert model_card(flat, deep)["synthetic_share"] is None
 
 
 def test_an_exported_model_loads_and_has_its_card(trainings: tuple[Path, Path], page: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     bounded_in_slice,
     bounded_in_slices,
     joined,
+    leant_to_ellipsoid,
     marked_pieces,
     obeyed,
     paste,
@@ -181,6 +182,20 @@ def test_the_threshold_counts_in_voxels_too() -> None:
     assert not paste([Look(grid, logits)], (32, 32, 32))[0]
     assert paste([Look(grid, logits, threshold=-2.0)], (32, 32, 32))[0].count == 32**3
     assert Look(grid, logits, threshold=-2.0).pieces_at([]).count == 32**3
+
+
+def test_the_ellipsoid_in_a_box_decides_what_the_network_is_unsure_of() -> None:
+    grid = PatchGrid.around((0, 0, 0), (32, 32, 32), (32, 32, 32))
+    box = torch.zeros((1, 1, 32, 32, 32))
+    box[..., 6:26, 6:26, 6:26] = 1
+    cells = np.indices((32, 32, 32)) - 15.5
+    ball = np.sqrt((cells**2).sum(0)) < 10
+    unsure = leant_to_ellipsoid(Look(grid, torch.full((32, 32, 32), -0.25)), box)
+    np.testing.assert_array_equal(unsure.mask.numpy(), ball)
+    sure = torch.full((32, 32, 32), -3.0)
+    sure[6:26, 6:26, 6:9] = 3.0
+    kept = leant_to_ellipsoid(Look(grid, sure), box).mask
+    torch.testing.assert_close(kept, sure > 0)
 
 
 def test_only_marked_pieces_stay() -> None:

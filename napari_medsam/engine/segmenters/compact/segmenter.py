@@ -22,6 +22,7 @@ from napari_medsam.engine.segmenters.compact.answer import (
     bounded_in_slice,
     bounded_in_slices,
     joined,
+    leant_to_ellipsoid,
     marked_pieces,
     obeyed,
     paste,
@@ -52,9 +53,6 @@ from napari_medsam.engine.volume import Index3, Volume, index3, vec3
 
 _CELLS_AT_ONCE = 2 * 64**3
 """Cells the network sees in one pass; more at once are no faster on two cores and could not be cancelled in between."""
-
-_BOX_THRESHOLD = -0.25
-"""Logit from which a cell counts as inside in the 3D answer to a box alone, see docs/model.md."""
 
 _LOOKS_TO_FIND_SIZE = 3  # after the search over scales; the extent hardly moves after two
 
@@ -229,7 +227,7 @@ class CompactSegmenter:
         if case.marks.boxes or case.previous:
             look = self._look(case, self._grid(case, known))
             if case.marks.is_one_box and not case.previous and case.shape[0] > 1:
-                look = replace(look, threshold=_BOX_THRESHOLD)
+                look = leant_to_ellipsoid(look, case.marks.draw(case.previous, look.grid, case.shape).box)
         else:
             look = self._search_size(case, known)
         if case.marks.boxes:
