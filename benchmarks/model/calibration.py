@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from card import add_to_card
 from index import Entry, is_held_out, read_index
 from ledger import DOCS
 from scipy.optimize import isotonic_regression
@@ -168,9 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{title}: mean error {errors[name][0]:.3f} before, {errors[name][1]:.3f} after; knots {curves[name]}")
     if args.quick:
         return
-    with write_aside(args.model / "model.json") as aside:
-        text = json.dumps({**card, "calibration": curves, "calibration_error": errors}, indent=2)
-        aside.write_text(text + "\n", encoding="utf-8")
+    add_to_card(args.model, {"calibration": curves, "calibration_error": errors})
     with write_aside(args.picture) as aside:
         draw_chart("Confidence on patients left out of training", panels, columns=2).save(aside, format="PNG")
 

@@ -1,11 +1,15 @@
 """The model card: what the weights learnt from, for how long, and what they reach."""
 
+import json
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ledger import RESULTS, SUMMARY, lineage, read_entries
 from record import Record
 
+from napari_medsam.engine.io import write_aside
 from napari_medsam.engine.segmenters.compact.zoom import PATCH
 
 
@@ -37,6 +41,14 @@ def model_card(flat: Record, deep: Record) -> dict[str, Any]:
         "data": list(by_source.values()),
         "scores": _scores(deep["name"]) or _scores(flat["name"]),
     }
+
+
+def add_to_card(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Put what was found out about the model in ``folder`` into its ``model.json``; what it said of that goes."""
+    path = folder / "model.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps({**card, **facts}, indent=2) + "\n", encoding="utf-8")
 
 
 def cells_of(flat: Record, deep: Record) -> dict[str, int]:

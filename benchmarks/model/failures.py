@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from card import add_to_card
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
@@ -48,9 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sheet.paste(picture, (number % COLUMNS * (SIDE + 6), number // COLUMNS * (SIDE + 34)))
     with write_aside(args.model / "failures.png") as aside:
         sheet.quantize(128).save(aside, format="PNG", optimize=True)
-    card = json.loads((args.model / "model.json").read_text(encoding="utf-8"))
-    with write_aside(args.model / "model.json") as aside:
-        aside.write_text(json.dumps({**card, "failures": failures}, indent=2) + "\n", encoding="utf-8")
+    add_to_card(args.model, {"failures": failures})
 
 
 def worst_of(scores: Mapping[str, Any]) -> list[dict[str, Any]]:

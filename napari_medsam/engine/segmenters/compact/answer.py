@@ -21,7 +21,7 @@ from napari_medsam.engine.volume import Index3, index3
 _SLICE_ROOM = 0.25
 
 _BOX_THRESHOLD = -0.25
-"""Logit from which a cell counts as inside in the 3D answer to a box alone, see docs/model.md."""
+"""Logit from which a cell counts as inside in the 3D answer to a box alone, see docs/model-history.md."""
 
 _LEAN, _LEAN_DEPTH = 1.5, 0.5
 """Logits by which that answer leans towards the ellipsoid in the box, and the depth in it from which on it is all of
