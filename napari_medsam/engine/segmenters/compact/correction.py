@@ -137,8 +137,7 @@ def missing_round(prompts: Sequence[Prompt], previous: Region, shape: Index3, sp
 
     A click inside the object, beside the mask, lies in the middle of an error that goes on beyond it as far as the mask
     is away: the object is larger than all that is known of it. Where anything but clicks was given, its size is known
-    better. In volumes it is not larger on all sides (a cord goes on along one), see
-    docs/model-history.md.
+    better. In volumes it is not larger on all sides (a cord goes on along one), see docs/model-history.md.
     """
     newest = prompts[-1]
     if shape[0] > 1 or not previous or not all(isinstance(prompt, Point) for prompt in prompts) or not newest.positive:
